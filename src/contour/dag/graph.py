@@ -1,0 +1,262 @@
+"""The graph: what the cluster's objects mean, before any Envoy message exists.
+
+Frozen values only. `contour.dag` builds them from objects, `contour.envoy` translates them to protobuf; neither
+names of Envoy resources nor message types appear here. The unit is the `Host`: everything one host name serves.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from contour.api.meta import ObjectRef, Ref
+from contour.dag.verdict import Verdict
+
+# Three-state timeout in nanoseconds: None = Envoy's default (unset), 0 = disabled (explicit zero), > 0 = the value.
+Timeout = int | None
+
+
+# --- matching -----------------------------------------------------------------------------------------------------
+
+
+class PathKind(StrEnum):
+    EXACT = "exact"
+    REGEX = "regex"
+    PREFIX = "prefix"  # plain string prefix (HTTPProxy)
+    SEGMENT = "segment"  # prefix of whole path segments (Ingress `Prefix`)
+
+
+class HeaderKind(StrEnum):
+    EXACT = "exact"
+    REGEX = "regex"
+    CONTAINS = "contains"
+    PRESENT = "present"
+
+
+class QueryKind(StrEnum):
+    EXACT = "exact"
+    REGEX = "regex"
+    PREFIX = "prefix"
+    SUFFIX = "suffix"
+    CONTAINS = "contains"
+    PRESENT = "present"
+
+
+class PathMatch(msgspec.Struct, frozen=True, gc=False):
+    kind: PathKind
+    value: str  # a regex is without the leading `^` that the translation adds for HTTPProxy (httpproxy.md §4.9)
+
+
+class HeaderMatch(msgspec.Struct, frozen=True, gc=False):
+    name: str
+    kind: HeaderKind
+    value: str = ""
+    invert: bool = False
+    ignore_case: bool = False
+    treat_missing_as_empty: bool = False
+
+
+class QueryMatch(msgspec.Struct, frozen=True, gc=False):
+    name: str
+    kind: QueryKind
+    value: str = ""
+    ignore_case: bool = False
+
+
+# --- upstream -----------------------------------------------------------------------------------------------------
+
+
+class ServicePort(msgspec.Struct, frozen=True, gc=False):
+    """A port of a Service that a cluster sends to."""
+
+    namespace: str
+    service: str
+    port: int
+    port_name: str = ""
+    external_name: str = ""  # ExternalName services only
+
+
+class HealthCheck(msgspec.Struct, frozen=True, gc=False):
+    """Active health check; durations in nanoseconds, 0 = not given (the translation fills the defaults, §4.5)."""
+
+    tcp: bool = False
+    path: str = ""
+    host: str = ""
+    timeout: int = 0
+    interval: int = 0
+    unhealthy_threshold: int = 0
+    healthy_threshold: int = 0
+    expected_statuses: tuple[tuple[int, int], ...] = ()
+    port: int = 0  # health port, 0 = the service port
+    port_name: str = ""
+
+
+class UpstreamValidation(msgspec.Struct, frozen=True, gc=False):
+    ca_secret: Ref
+    ca: bytes
+    subject_names: tuple[str, ...]
+
+
+class CircuitBreakers(msgspec.Struct, frozen=True, gc=False):
+    """0 = unset, for each limit."""
+
+    max_connections: int = 0
+    max_pending_requests: int = 0
+    max_requests: int = 0
+    max_retries: int = 0
+    per_host_max_connections: int = 0
+
+
+class SlowStart(msgspec.Struct, frozen=True, gc=False):
+    window: int  # nanoseconds
+    aggression: float = 1.0
+    min_weight_percent: int = 0
+
+
+class Cluster(msgspec.Struct, frozen=True, gc=False):
+    """One upstream of Envoy. Its name is a function of this value: `contour.envoy.names.cluster` (§4.3)."""
+
+    service: ServicePort
+    # "", WeightedLeastRequest, Random, Cookie, RequestHash, or the literal RoundRobin of a degenerated RequestHash
+    lb_policy: str = ""
+    protocol: str = ""  # "", tls, h2, h2c
+    sni: str = ""
+    health_check: HealthCheck | None = None
+    validation: UpstreamValidation | None = None
+    idle_timeout: Timeout = None
+    circuit_breakers: CircuitBreakers = CircuitBreakers()
+    slow_start: SlowStart | None = None
+    dns_lookup_family: str = "auto"  # auto, v4, v6, all; ExternalName only
+    http: bool = True  # False: cluster of a tcpproxy (no per-connection buffer limit, no max requests)
+
+
+class Headers(msgspec.Struct, frozen=True, gc=False):
+    """A resolved header policy: values already escaped for Envoy, `set` sorted by name, `remove` sorted."""
+
+    set: tuple[tuple[str, str], ...] = ()
+    remove: tuple[str, ...] = ()
+    host_rewrite: str = ""  # request policies only
+    host_rewrite_header: str = ""
+
+
+NO_HEADERS = Headers()
+
+
+class CookieRewrite(msgspec.Struct, frozen=True, gc=False):
+    name: str
+    path: str | None = None
+    domain: str | None = None
+    secure: bool | None = None
+    same_site: str | None = None
+
+
+class Backend(msgspec.Struct, frozen=True, gc=False):
+    """A weighted cluster of a route, with the policies that hold for it alone."""
+
+    cluster: Cluster
+    weight: int = 0
+    request_headers: Headers = NO_HEADERS
+    response_headers: Headers = NO_HEADERS
+    cookie_rewrites: tuple[CookieRewrite, ...] = ()  # route and service rules merged (§2.13)
+
+
+class Mirror(msgspec.Struct, frozen=True, gc=False):
+    cluster: Cluster
+    percent: int = 100
+
+
+# --- routes -------------------------------------------------------------------------------------------------------
+
+
+class Retry(msgspec.Struct, frozen=True, gc=False):
+    retry_on: str
+    num_retries: int
+    per_try_timeout: Timeout = None
+    status_codes: tuple[int, ...] = ()
+
+
+class HashPolicy(msgspec.Struct, frozen=True, gc=False):
+    """Exactly one of header, query_parameter, cookie (name, path; ttl 0) and source_ip."""
+
+    terminal: bool = False
+    header: str = ""
+    query_parameter: str = ""
+    cookie: str = ""
+    cookie_path: str = ""
+    source_ip: bool = False
+
+
+class Forward(msgspec.Struct, frozen=True, gc=False):
+    """Send the request to one of `backends`."""
+
+    backends: tuple[Backend, ...]
+    timeout: Timeout = None
+    idle_timeout: Timeout = None
+    retry: Retry | None = None
+    hash_policies: tuple[HashPolicy, ...] = ()
+    mirrors: tuple[Mirror, ...] = ()
+    prefix_rewrite: str = ""
+    websocket: bool = False
+    request_headers: Headers = NO_HEADERS  # route level; host rewrites included
+    response_headers: Headers = NO_HEADERS
+
+
+class Redirect(msgspec.Struct, frozen=True, gc=False):
+    hostname: str = ""
+    scheme: str = ""
+    port: int = 0
+    status: int = 0  # 0 = unset (Envoy answers 301)
+    path: str = ""
+    prefix: str = ""
+
+
+class DirectResponse(msgspec.Struct, frozen=True, gc=False):
+    status: int
+    body: str = ""
+
+
+class Route(msgspec.Struct, frozen=True, gc=False):
+    path: PathMatch
+    action: Forward | Redirect | DirectResponse
+    origin: ObjectRef
+    headers: tuple[HeaderMatch, ...] = ()
+    query: tuple[QueryMatch, ...] = ()
+    https_redirect: bool = False  # on the HTTP listener this route is a redirect to https
+    priority: int = 0
+
+
+# --- hosts --------------------------------------------------------------------------------------------------------
+
+
+class VirtualHost(msgspec.Struct, frozen=True, gc=False):
+    """What a host name serves on the plain listener. Routes are in match order already (§4.8)."""
+
+    name: str
+    routes: tuple[Route, ...]
+
+
+class SecureVirtualHost(msgspec.Struct, frozen=True, gc=False):
+    """What a host name serves on the TLS listener."""
+
+    name: str
+    routes: tuple[Route, ...]
+    secret: Ref | None  # by reference: a rotation must not touch the hosts that use it
+    min_tls: str = "1.2"
+    max_tls: str = "1.3"
+
+
+class Host(msgspec.Struct, frozen=True, gc=False):
+    """Everything that one host name serves, and what was found about the objects on the way.
+
+    `verdicts`: one entry for each HTTPProxy that this host's evaluation visited, in order of the visit.
+    `roots`: the objects that configure the host, oldest first. `created`: creation time of the oldest.
+    """
+
+    name: str
+    http: VirtualHost | None = None
+    https: SecureVirtualHost | None = None
+    verdicts: tuple[tuple[Ref, Verdict], ...] = ()
+    roots: tuple[ObjectRef, ...] = ()
+    created: str = ""
+    clusters: tuple[Cluster, ...] = ()  # distinct clusters of all routes and mirrors, in order of first use
