@@ -1,0 +1,47 @@
+# Everything a fresh machine needs: Python 3.11 or newer, make, a C library.
+PYTHON ?= python3
+BIN := .venv/bin
+ENV := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types contracts unit bench-core traces-validate clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(ENV) ## serve examples/quickstart through a real Envoy and show it (ONCE=1: check the answers and exit)
+	@$(BIN)/python -m contour.testing.demo $(if $(ONCE),--once)
+
+test: lint types contracts unit ## everything that must pass: lint, types, import contracts, all tests
+
+lint: $(ENV)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: stubs
+	$(BIN)/mypy
+
+contracts: $(ENV)
+	$(BIN)/lint-imports
+
+unit: $(ENV)
+	$(BIN)/pytest -q -n 2 --dist loadgroup
+
+bench-core: $(ENV) ## measure builds and edits without a cluster; prints JSON and a table
+	$(BIN)/python -m bench.core
+
+traces-validate: $(ENV) ## every recorded trace in the scoped shape through Envoy's validator (minutes)
+	$(BIN)/pytest -q tests/traces --all-traces
+
+stubs: $(ENV) tools/stubs.py src/contour/envoy/pb.py
+	$(BIN)/python tools/stubs.py
+	@touch stubs
+
+$(ENV): pyproject.toml requirements.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+clean: ## remove what the targets made
+	rm -rf .venv stubs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,124 @@
+"""The tables, the indexes over them, and the one way in (`apply`) and out (`delete`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from contour.api.core import Endpoints, EndpointSlice, Namespace, Secret, Service
+from contour.api.meta import Ref
+from contour.api.networking import Ingress, IngressClass
+from contour.api.projectcontour import HTTPProxy, TLSCertificateDelegation
+from contour.reactive import Engine, Index, Table
+from contour.store.ingressclass import accepts
+
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+ANY_HOST = "*"
+
+# Secrets of other types lose their data: nothing of ours may use it (httpproxy.md §2.1).
+_SECRET_TYPES = ("kubernetes.io/tls", "Opaque")
+
+
+class Store:
+    """One table per kind, keyed by `Ref` (cluster-scoped kinds have an empty namespace).
+
+    `root_namespaces`: when given, only Secrets of these namespaces are kept, as in the reference.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        ingress_class_names: Sequence[str] = (),
+        root_namespaces: Sequence[str] = (),
+    ) -> None:
+        self._class_names = tuple(ingress_class_names)
+        self._secret_namespaces = frozenset(root_namespaces)
+        self.services: Table[Ref, Service] = engine.table("services")
+        self.endpoint_slices: Table[Ref, EndpointSlice] = engine.table("endpoint slices")
+        self.endpoints: Table[Ref, Endpoints] = engine.table("endpoints")
+        self.secrets: Table[Ref, Secret] = engine.table("secrets")
+        self.namespaces: Table[Ref, Namespace] = engine.table("namespaces")
+        self.ingresses: Table[Ref, Ingress] = engine.table("ingresses")
+        self.ingress_classes: Table[Ref, IngressClass] = engine.table("ingress classes")
+        self.proxies: Table[Ref, HTTPProxy] = engine.table("proxies")
+        self.delegations: Table[Ref, TLSCertificateDelegation] = engine.table("delegations")
+        # What Envoy refused, by the object that it came from: texts, fed back by the control loop.
+        self.refusals: Table[Any, tuple[str, ...]] = engine.table("refusals")
+
+        self.slices_by_service: Index[Ref, Ref] = engine.index(
+            "slices by service", self.endpoint_slices, _slice_services
+        )
+        self.proxies_by_fqdn: Index[str, Ref] = engine.index("proxies by fqdn", self.proxies, _proxy_fqdn)
+        self.proxies_by_host: Index[str, Ref] = engine.index("proxies by host", self.proxies, _proxy_host)
+        self.ingresses_by_host: Index[str, Ref] = engine.index("ingresses by host", self.ingresses, _ingress_hosts)
+        self.ingresses_by_tls_host: Index[str, Ref] = engine.index(
+            "ingresses by TLS host", self.ingresses, _ingress_tls_hosts
+        )
+        self.delegations_by_secret: Index[Ref, tuple[str, ...]] = engine.index(
+            "delegations by secret", self.delegations, _delegated_secrets
+        )
+        self.kinds: dict[str, Table[Ref, Any]] = {
+            "Service": self.services,
+            "EndpointSlice": self.endpoint_slices,
+            "Endpoints": self.endpoints,
+            "Secret": self.secrets,
+            "Namespace": self.namespaces,
+            "Ingress": self.ingresses,
+            "IngressClass": self.ingress_classes,
+            "HTTPProxy": self.proxies,
+            "TLSCertificateDelegation": self.delegations,
+        }
+
+    def apply(self, obj: Any) -> None:
+        """Add or replace an object; one of another ingress class is dropped, and so is its earlier version."""
+        kind, ref = type(obj).__name__, obj.ref
+        if isinstance(obj, Ingress | HTTPProxy):
+            if not accepts(self._class_names, obj.metadata, obj.spec.ingress_class_name):
+                self.delete(kind, ref)
+                return
+        elif isinstance(obj, Secret):
+            if self._secret_namespaces and ref.namespace not in self._secret_namespaces:
+                return
+            if obj.type not in _SECRET_TYPES:
+                obj = Secret(metadata=obj.metadata, type=obj.type)
+        self.kinds[kind].set(ref, obj)
+
+    def delete(self, kind: str, ref: Ref) -> None:
+        """Forget an object; one that is not stored is no error (it may have been of another class)."""
+        table = self.kinds[kind]
+        if ref in table:
+            table.delete(ref)
+
+
+def _slice_services(ref: Ref, obj: EndpointSlice) -> Iterable[tuple[Ref, Ref]]:
+    service = (obj.metadata.labels or {}).get(SERVICE_NAME_LABEL)
+    if service:
+        yield Ref(ref.namespace, service), ref
+
+
+def _proxy_fqdn(ref: Ref, proxy: HTTPProxy) -> Iterable[tuple[str, Ref]]:
+    if proxy.spec.virtualhost is not None:
+        yield proxy.spec.virtualhost.fqdn.lower(), ref
+
+
+def _proxy_host(ref: Ref, proxy: HTTPProxy) -> Iterable[tuple[str, Ref]]:
+    if proxy.spec.virtualhost is not None:
+        yield proxy.spec.virtualhost.fqdn, ref
+
+
+def _ingress_hosts(ref: Ref, ingress: Ingress) -> Iterable[tuple[str, Ref]]:
+    hosts = {rule.host or ANY_HOST for rule in ingress.spec.rules}
+    if ingress.spec.default_backend is not None:
+        hosts.add(ANY_HOST)
+    for host in hosts:
+        yield host, ref
+
+
+def _ingress_tls_hosts(ref: Ref, ingress: Ingress) -> Iterable[tuple[str, Ref]]:
+    for host in {host for entry in ingress.spec.tls for host in entry.hosts}:
+        yield host, ref
+
+
+def _delegated_secrets(ref: Ref, delegation: TLSCertificateDelegation) -> Iterable[tuple[Ref, tuple[str, ...]]]:
+    for entry in delegation.spec.delegations:
+        yield Ref(ref.namespace, entry.secret_name), entry.target_namespaces
