@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
+from contour.api.invalid import Invalid
+
+__all__ = ["Finding", "Invalid", "Verdict"]
+
 
 class Finding(msgspec.Struct, frozen=True, gc=False, order=True):
     """One entry of a condition's `errors` or `warnings`."""
@@ -26,9 +30,3 @@ class Verdict(msgspec.Struct, frozen=True, gc=False, order=True):
     @property
     def valid(self) -> bool:
         return not self.errors
-
-
-class Invalid(msgspec.Struct, frozen=True, gc=False):
-    """A leaf's answer to bad input: the text without the prefix that the caller adds to make it a `Finding`."""
-
-    text: str

@@ -1,0 +1,72 @@
+"""The condition `Valid` of an object, and the older fields of HTTPProxy that are derived from it (httpproxy.md §3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from contour.dag.verdict import Finding, Verdict
+
+_MAX_MESSAGE_BYTES = 32760
+_ERROR_MESSAGE = "At least one error present, see Errors for details"
+_ORPHANED = "Orphaned"
+
+
+def valid_condition(verdict: Verdict, kind: str, generation: int) -> dict[str, Any]:
+    """The condition as it is written, but for `lastTransitionTime`. A generation of 0 (no API server) is left out."""
+    condition: dict[str, Any] = {"type": "Valid"}
+    if verdict.errors:
+        condition |= {"status": "False", "reason": "ErrorPresent", "message": _ERROR_MESSAGE}
+        condition["errors"] = [_sub_condition(error) for error in verdict.errors]
+    else:
+        condition |= {"status": "True", "reason": "Valid", "message": f"Valid {kind}"}
+    if verdict.warnings:
+        condition["warnings"] = [_sub_condition(warning) for warning in verdict.warnings]
+    if generation:
+        condition["observedGeneration"] = generation
+    return condition
+
+
+def merge(existing: Sequence[Mapping[str, Any]], condition: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Put ours in its place: conditions of other types stay, one of ours that saw a newer generation stays too."""
+    merged = []
+    placed = False
+    for other in existing:
+        if other.get("type") != condition["type"]:
+            merged.append(dict(other))
+            continue
+        newer = other.get("observedGeneration", 0) > condition.get("observedGeneration", 0)
+        merged.append(dict(other) if newer else dict(condition))
+        placed = True
+    if not placed:
+        merged.append(dict(condition))
+    return merged
+
+
+def http_proxy_status(verdict: Verdict, generation: int, observed: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole status block of an HTTPProxy: `observed` with our condition and the fields derived from it."""
+    conditions = merge(observed.get("conditions") or (), valid_condition(verdict, "HTTPProxy", generation))
+    status = dict(observed)
+    status["conditions"] = conditions
+    status["currentStatus"], status["description"] = _summary(conditions)
+    status.setdefault("loadBalancer", {})
+    return status
+
+
+def _summary(conditions: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    valid = next(condition for condition in conditions if condition["type"] == "Valid")
+    if valid["status"] == "True":
+        return "valid", valid["message"]
+    for error in valid.get("errors", ()):
+        if error["type"] == _ORPHANED:
+            return "orphaned", error["message"]
+    return "invalid", valid["message"]
+
+
+def _sub_condition(finding: Finding) -> dict[str, str]:
+    return {"type": finding.type, "status": "True", "reason": finding.reason, "message": _cut(finding.message)}
+
+
+def _cut(message: str) -> str:
+    encoded = message.encode()
+    return message if len(encoded) <= _MAX_MESSAGE_BYTES else encoded[:_MAX_MESSAGE_BYTES].decode(errors="ignore")
