@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
@@ -36,3 +36,16 @@ class ObjectMeta(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     creation_timestamp: str | None = ""
     annotations: dict[str, str] | None = None
     labels: dict[str, str] | None = None
+
+
+class Object(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """What all kinds share. `kind` and `api_version` belong to the class, not to the instance."""
+
+    kind: ClassVar[str]
+    api_version: ClassVar[str]
+
+    metadata: ObjectMeta = ObjectMeta()
+
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.metadata.namespace, self.metadata.name)
