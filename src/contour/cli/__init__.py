@@ -1,0 +1,94 @@
+"""The command `contour`: parser rules of the reference (operations.md §1.1) on top of click.
+
+Subcommands are imported when they are called, so that `contour version` stays well under 0.2 s. Usage errors are one
+line on stderr and exit status 1; no command prints the usage and exits 0; `@file` stands for the lines of that file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+# Subcommand: module of `contour.cli` that exports it as `command`, and the line that `--help` shows.
+_COMMANDS = {
+    "bootstrap": ("bootstrap", "Write the bootstrap configuration of an Envoy."),
+    "cli": ("xds", "Ask an xDS server what it serves."),
+    "render": ("render", "Print what Envoy would be told for some manifests, without a cluster."),
+    "run": ("run", "Serve a folder of manifests through an Envoy of its own."),
+    "version": ("version", "Print the version."),
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"contour.cli.{_COMMANDS[cmd_name][0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(_COMMANDS.items())])
+
+
+@click.group(cls=_Lazy, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of the log.")
+@click.pass_context
+def contour(ctx: click.Context, log_format: str) -> None:
+    """Kubernetes ingress: turns Ingress and HTTPProxy objects into Envoy configuration."""
+    ctx.obj = {"log_format": log_format}
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@contour.command(name="help", hidden=True)
+@click.argument("names", nargs=-1)
+@click.pass_context
+def _help(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Show the help of a command."""
+    command: click.Command | None = contour
+    for name in names:
+        command = command.get_command(ctx, name) if isinstance(command, click.Group) else None
+        if command is None:
+            raise click.UsageError(f'unknown command "{name}"')
+    click.echo(command.get_help(click.Context(command, info_name=" ".join(("contour", *names)))))  # type: ignore[union-attr]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0, or 1 after an error."""
+    try:
+        expanded = _expand(sys.argv[1:] if arguments is None else arguments)
+        status = contour.main(expanded, prog_name="contour", standalone_mode=False)
+    except click.ClickException as error:
+        click.echo(f"contour: error: {error.format_message()}, try --help", err=True)
+        sys.exit(1)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe has had enough
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _expand(arguments: Sequence[str]) -> list[str]:
+    """Replace `@file` by the lines of the file; blank lines and lines that begin with `#` are skipped."""
+    expanded: list[str] = []
+    for argument in arguments:
+        if not argument.startswith("@") or argument == "@":
+            expanded.append(argument)
+            continue
+        try:
+            lines = Path(argument[1:]).read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise click.UsageError(f"{argument}: {error.strerror}") from error
+        expanded += [line for line in lines if line.strip() and not line.startswith("#")]
+    return expanded

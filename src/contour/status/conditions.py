@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from contour.dag.verdict import Finding, Verdict
 
 _MAX_MESSAGE_BYTES = 32760
@@ -70,3 +72,17 @@ def _sub_condition(finding: Finding) -> dict[str, str]:
 def _cut(message: str) -> str:
     encoded = message.encode()
     return message if len(encoded) <= _MAX_MESSAGE_BYTES else encoded[:_MAX_MESSAGE_BYTES].decode(errors="ignore")
+
+
+def observed(status: Any) -> dict[str, Any]:
+    """A typed status as the plain values that it has on the wire: what is zero or empty is left out."""
+    pruned: dict[str, Any] = _pruned(msgspec.to_builtins(status)) or {}
+    return pruned
+
+
+def _pruned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: item for key, item in ((k, _pruned(v)) for k, v in value.items()) if item not in (None, "", 0, (), [], {})}
+    if isinstance(value, list | tuple):
+        return [_pruned(item) for item in value]
+    return value

@@ -1,0 +1,70 @@
+"""The flags of `serve` that shape configuration, for every command that takes them (operations.md §1.3)."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from contour.control.settings import Flags, Settings, SettingsError, load
+
+
+class _IP(click.ParamType):
+    name = "ip"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            ipaddress.ip_address(value)
+        except ValueError:
+            self.fail(f"{value!r} is not an IP address", param, ctx)
+        return str(value)
+
+
+_PORT = click.IntRange(0, 65535)
+
+# Flag, type, help; in alphabetical order, as the help lists them.
+_FLAGS: tuple[tuple[str, Any, str], ...] = (
+    ("--envoy-http-access-log", str, "Path of the access log of the HTTP listener."),
+    ("--envoy-https-access-log", str, "Path of the access log of the HTTPS listener."),
+    ("--envoy-service-http-address", _IP(), "Address of the HTTP listener."),
+    ("--envoy-service-http-port", _PORT, "Port of the HTTP listener."),
+    ("--envoy-service-https-address", _IP(), "Address of the HTTPS listener."),
+    ("--envoy-service-https-port", _PORT, "Port of the HTTPS listener."),
+    ("--envoy-service-name", str, "Service whose address is copied into the status of objects."),
+    ("--envoy-service-namespace", str, "Namespace of that Service."),
+    ("--ingress-class-name", str, "Ingress classes to serve, separated by commas."),
+    ("--ingress-status-address", str, "Addresses for the status of objects, separated by commas."),
+    ("--root-namespaces", str, "Namespaces that may hold root HTTPProxies, separated by commas."),
+    ("--stats-address", _IP(), "Address of Envoy's stats and health listener."),
+    ("--stats-port", _PORT, "Port of Envoy's stats and health listener."),
+    ("--watch-namespaces", str, "Namespaces to look at, separated by commas."),
+)
+
+
+def settings_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the flags; its function takes them with `**flags` and passes that to `settings`."""
+    command = click.option("--use-proxy-protocol/--no-use-proxy-protocol", default=None, help="Expect PROXY protocol.")(
+        command
+    )
+    for name, kind, text in reversed(_FLAGS):
+        command = click.option(name, type=kind, default=None, help=text)(command)
+    return click.option(
+        "-c", "--config-path", type=click.Path(exists=True, dir_okay=False), help="Configuration file (YAML)."
+    )(command)
+
+
+def settings(flags: dict[str, Any]) -> Settings:
+    """Settings from what click parsed: the configuration file, then the flags over it."""
+    given = dict(flags)
+    path = given.pop("config_path")
+    try:
+        text = Path(path).read_text(encoding="utf-8") if path else ""
+        return load(text, Flags(**given), contour_namespace=os.environ.get("CONTOUR_NAMESPACE"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{path}: {error}") from error
+    except SettingsError as error:
+        raise click.UsageError(f"invalid Contour configuration: {error}") from error

@@ -1,0 +1,83 @@
+"""Objects in, the whole state out, once and offline: what `contour render` prints.
+
+The state is a mapping of lists: one for each resource type, in protobuf's JSON with the original field names and sorted
+by name, and `status`, the status blocks that a controller would have written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from contour.api.meta import Object
+from contour.control.pipeline import Pipeline, ShapeName
+from contour.control.settings import Settings
+from contour.envoy import pb
+from contour.envoy.resource import (
+    CLUSTER,
+    ENDPOINTS,
+    LISTENER,
+    ROUTE,
+    RUNTIME,
+    SCOPED_ROUTE,
+    SECRET,
+    Resource,
+    TypeUrl,
+)
+
+State = dict[str, list[Any]]
+
+SECTIONS: Mapping[str, TypeUrl] = {
+    "listeners": LISTENER,
+    "routes": ROUTE,
+    "scoped_routes": SCOPED_ROUTE,
+    "clusters": CLUSTER,
+    "endpoints": ENDPOINTS,
+    "secrets": SECRET,
+    "runtime": RUNTIME,
+}
+
+REDACTED = "[redacted]"
+
+
+def render(objects: Iterable[Object], settings: Settings, shape: ShapeName, *, show_secrets: bool = False) -> State:
+    """Build the state of `objects` from scratch. Of two objects with one key the last wins."""
+    pipeline = Pipeline(settings, (shape,))
+    for obj in objects:
+        pipeline.store.apply(obj)
+    pipeline.commit()
+    state = resources(pipeline, shape)
+    if not show_secrets:
+        for secret in state["secrets"]:
+            if "private_key" in secret.get("tls_certificate", {}):
+                secret["tls_certificate"]["private_key"] = {"inline_string": REDACTED}
+    state["status"] = statuses(pipeline)
+    return state
+
+
+def resources(pipeline: Pipeline, shape: ShapeName) -> State:
+    """The resources of a shape by section, each list sorted by name; what is withheld is left out."""
+    collections = pipeline.shape(shape)
+    state: State = {}
+    for section, type_url in SECTIONS.items():
+        found = dict(collections[type_url].items()) if type_url in collections else {}
+        state[section] = [
+            pb.resource_json(type_url, value.body)
+            for _, value in sorted(found.items())
+            if isinstance(value, Resource)
+        ]
+    return state
+
+
+def statuses(pipeline: Pipeline) -> list[dict[str, Any]]:
+    """The status blocks, without the times at which conditions changed (they would differ from run to run)."""
+    entries = []
+    for key, status in sorted(pipeline.statuses.items()):
+        block = dict(status)
+        if "conditions" in block:
+            block["conditions"] = [
+                {name: value for name, value in condition.items() if name != "lastTransitionTime"}
+                for condition in block["conditions"]
+            ]
+        entries.append({"kind": key.kind, "namespace": key.namespace, "name": key.name, "status": block})
+    return entries

@@ -1,0 +1,89 @@
+"""The status of every object that we write to, as a collection: verdicts, refusals by Envoy and the address come together.
+
+Keys are `ObjectRef`s, values whole status blocks without `lastTransitionTime` (the writer adds it when it writes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from contour.api.meta import ObjectRef, Ref
+from contour.dag.build import Graph
+from contour.dag.verdict import Finding, Verdict
+from contour.envoy.resource import Resource, Withheld
+from contour.reactive import Collection, Derived, Engine, Index, Read
+from contour.status.conditions import http_proxy_status, observed
+from contour.status.loadbalancer import Ingress, applied, from_addresses
+from contour.store import Store
+
+Status = dict[str, Any]
+Resources = Collection[str, Resource | Withheld]
+
+
+def rejected(text: str) -> Finding:
+    """The finding for what Envoy refuses, or would refuse (design: envoy.md §2, Ordering and refusals)."""
+    return Finding("EnvoyError", "Rejected", text)
+
+
+def attach(
+    engine: Engine,
+    store: Store,
+    graph: Graph,
+    resources: Sequence[Resources],
+    *,
+    status_address: str,
+    envoy_service: Ref,
+) -> Collection[ObjectRef, Status]:
+    """Declare the collection of statuses behind the resources whose `Withheld` members it reports."""
+    withheld: list[Index[ObjectRef, str]] = [
+        engine.index(f"withheld {collection.name}", collection, _withheld) for collection in resources
+    ]
+    static = from_addresses(status_address)
+
+    def address(read: Read, _: None) -> tuple[Ingress, ...]:
+        if static:
+            return static
+        service = read(store.services, envoy_service)
+        if service is None:
+            return ()
+        return tuple(observed(entry) for entry in service.status.load_balancer.ingress)
+
+    addresses: Derived[None, tuple[Ingress, ...]] = engine.derived("load-balancer address", address)
+
+    def status(read: Read, key: ObjectRef) -> Status | None:
+        ref = Ref(key.namespace, key.name)
+        if key.kind == "Ingress":
+            ingress = read(store.ingresses, ref)
+            entries = read(addresses, None)
+            return applied(observed(ingress.status), entries, ip_mode=False) if ingress and entries else None
+        proxy = read(store.proxies, ref)
+        verdict = read(graph.proxies, ref)
+        if proxy is None or verdict is None:
+            return None
+        refusals = sorted({text for index in withheld for text in read(index, key)})
+        refusals += [text for text in read(store.refusals, key) or () if text not in refusals]
+        if refusals:
+            verdict = Verdict((*verdict.errors, *map(rejected, refusals)), verdict.warnings)
+        block = http_proxy_status(verdict, proxy.metadata.generation, observed(proxy.status))
+        return applied(block, read(addresses, None), ip_mode=True)
+
+    keys: Index[ObjectRef, Ref] = engine.index("proxies with status", store.proxies, _proxy_keys)
+    ingress_keys: Index[ObjectRef, Ref] = engine.index("ingresses with status", store.ingresses, _ingress_keys)
+    return engine.collection("statuses", (keys, ingress_keys), status)
+
+
+def _proxy_keys(ref: Ref, _: Any) -> Iterable[tuple[ObjectRef, Ref]]:
+    yield ObjectRef("HTTPProxy", *ref), ref
+
+
+def _ingress_keys(ref: Ref, _: Any) -> Iterable[tuple[ObjectRef, Ref]]:
+    yield ObjectRef("Ingress", *ref), ref
+
+
+def _withheld(_: str, value: Resource | Withheld) -> Iterable[tuple[ObjectRef, str]]:
+    if isinstance(value, Withheld):
+        for key in value.objects:
+            yield key, value.reason
+
+

@@ -1,0 +1,174 @@
+"""The recorded cases of `../shared/traces`: where they are, what one is, and which features it uses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2].parent / "shared" / "traces"
+
+# Fields of an HTTPProxy whose effect comes later: a case that uses one is not compared yet.
+_LATER_FIELDS = frozenset(
+    {
+        "authorization",
+        "authPolicy",
+        "corsPolicy",
+        "rateLimitPolicy",
+        "jwtProviders",
+        "jwtVerificationPolicy",
+        "ipAllowPolicy",
+        "ipDenyPolicy",
+        "cookieRewritePolicies",
+        "tcpproxy",
+        "passthrough",
+        "enableFallbackCertificate",
+        "clientValidation",
+        "slowStartPolicy",
+        "internalRedirectPolicy",
+    }
+)
+_KINDS = frozenset(
+    {
+        "Service",
+        "EndpointSlice",
+        "Endpoints",
+        "Secret",
+        "Namespace",
+        "Ingress",
+        "IngressClass",
+        "HTTPProxy",
+        "TLSCertificateDelegation",
+        # They have no effect unless a Gateway is configured, which is a configuration key below.
+        "GatewayClass",
+        "Gateway",
+        "HTTPRoute",
+        "GRPCRoute",
+        "TLSRoute",
+        "TCPRoute",
+        "ReferenceGrant",
+        "BackendTLSPolicy",
+        "ConfigMap",
+    }
+)
+_CONFIG_KEYS = frozenset(
+    {
+        "disablePermitInsecure",
+        "tls.minimum-protocol-version",
+        "tls.maximum-protocol-version",
+        "timeouts.connection-idle-timeout",
+        "timeouts.connect-timeout",
+        "network.admin-port",
+        "ingress-status-address",
+        "envoy-service-name",
+        "envoy-service-namespace",
+    }
+)
+_INGRESS_ANNOTATIONS = frozenset(
+    {
+        "projectcontour.io/ingress.class",
+        "kubernetes.io/ingress.class",
+        "ingress.kubernetes.io/force-ssl-redirect",
+    }
+)
+_ANNOTATION_FAMILIES = ("projectcontour.io/", "ingress.kubernetes.io/", "kubernetes.io/ingress.")
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    objects: list[dict[str, Any]]
+    actual: dict[str, list[Any]]
+    statuses: dict[str, Any]
+    config: str = ""
+    args: list[str] = field(default_factory=list)
+    unordered: list[str] = field(default_factory=list)
+
+    @property
+    def later(self) -> list[str]:
+        """Features that the case uses and that are not there yet, sorted."""
+        return sorted(set(_later(self)))
+
+
+def corpus() -> Iterator[Case]:
+    with (ROOT / "corpus.jsonl").open() as lines:
+        for line in lines:
+            case = json.loads(line)
+            yield _case(f"corpus/{case['name']}", case, case["objects"])
+
+
+def prod() -> Iterator[Case]:
+    for path in sorted((ROOT / "prod").glob("*.jsonl")):
+        with path.open() as lines:
+            for line in lines:
+                case = json.loads(line)
+                objects = json.loads((ROOT / case["ref"]).read_text())["objects"]
+                yield _case(f"prod/{case['ref']}", case, objects)
+
+
+def mutants() -> Iterator[Case]:
+    for path in sorted((ROOT / "mutants").glob("*.jsonl")):
+        with path.open() as lines:
+            for number, line in enumerate(lines):
+                case = json.loads(line)
+                yield _case(f"mutants/{path.stem}/{number}", case, case["objects"])
+
+
+def config() -> Iterator[Case]:
+    shared = json.loads((ROOT / "config" / "_objects.json").read_text())
+    objects = shared["objects"] if isinstance(shared, dict) else shared
+    for path in sorted((ROOT / "config").glob("*.json")):
+        case = json.loads(path.read_text()) if path.name != "_objects.json" else {}
+        if "actual" in case:
+            yield _case(f"config/{path.stem}", case, objects)
+
+
+def _case(name: str, case: dict[str, Any], objects: list[dict[str, Any]]) -> Case:
+    return Case(
+        name,
+        objects,
+        case["actual"],
+        case.get("statuses") or {},
+        case.get("config_yaml") or "",
+        case.get("args") or [],
+        case.get("unordered") or [],
+    )
+
+
+def _later(case: Case) -> Iterator[str]:
+    for key in _config_keys(yaml.safe_load(case.config) if case.config else {}):
+        if key not in _CONFIG_KEYS:
+            yield f"config {key}"
+    for obj in case.objects:
+        kind = obj["kind"]
+        if kind not in _KINDS:
+            yield kind
+        elif kind == "HTTPProxy":
+            yield from (f"HTTPProxy {name}" for name in _names(obj.get("spec")) if name in _LATER_FIELDS)
+        elif kind == "Ingress":
+            for name in obj["metadata"].get("annotations") or {}:
+                if name.startswith(_ANNOTATION_FAMILIES) and name not in _INGRESS_ANNOTATIONS:
+                    yield f"Ingress {name}"
+
+
+def _config_keys(value: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _config_keys(item, f"{prefix}.{key}" if prefix else key)
+    elif prefix:
+        yield prefix
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if item not in (None, False, [], {}, ""):
+                yield key
+            yield from _names(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _names(item)

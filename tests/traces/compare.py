@@ -1,0 +1,106 @@
+"""Is a rendered state the recorded one? Per resource type, and if not, where they part.
+
+What is ignored is what `../shared/traces/README.md` names under "What a comparer ignores" and the rules of
+`differences.py`; nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf import json_format
+
+from contour.control.render import SECTIONS
+from contour.envoy import pb
+
+from . import differences
+from .cases import Case
+
+TYPES = ("listeners", "routes", "clusters", "endpoints", "secrets", "runtime", "status")
+_STATIC_LISTENERS = {"stats", "health", "stats-health", "health-om-enforced", "envoy-admin"}
+
+
+def compare(case: Case, state: dict[str, list[Any]]) -> dict[str, str]:
+    """By type, the first difference; types that agree, or that the case does not record, are absent."""
+    found = {}
+    for section in TYPES:
+        difference = _status(case, state) if section == "status" else _resources(case, section, state[section])
+        if difference:
+            found[section] = difference
+    return found
+
+
+def recorded(case: Case, section: str) -> bool:
+    return section == "status" or section in case.actual
+
+
+def _resources(case: Case, section: str, ours: list[Any]) -> str:
+    if section not in case.actual:
+        return ""
+    theirs = case.actual[section]
+    key = "cluster_name" if section == "endpoints" else "name"
+    wanted = {item.get(key, ""): _normal(section, item) for item in theirs}
+    got = {item.get(key, ""): _normal(section, item) for item in ours}
+    if case.name.startswith("mutants/") and section == "listeners":  # static listeners are not recorded there
+        got = {name: item for name, item in got.items() if name not in _STATIC_LISTENERS}
+    if wanted.keys() != got.keys():
+        return f"missing {sorted(wanted.keys() - got.keys())}, extra {sorted(got.keys() - wanted.keys())}"
+    for name, item in sorted(wanted.items()):
+        difference = first_difference(item, got[name], name)
+        if difference:
+            return difference
+    return ""
+
+
+def _status(case: Case, state: dict[str, list[Any]]) -> str:
+    wanted = {key: _normal_status(value) for key, value in case.statuses.items() if differences.has_status(key)}
+    got = {
+        f"{entry['kind']}/{entry['namespace']}/{entry['name']}": _normal_status(entry["status"])
+        for entry in state["status"]
+    }
+    if wanted.keys() != got.keys():
+        return f"missing {sorted(wanted.keys() - got.keys())}, extra {sorted(got.keys() - wanted.keys())}"
+    for key, value in sorted(wanted.items()):
+        difference = first_difference(value, got[key], key)
+        if difference:
+            return difference
+    return ""
+
+
+def _normal(section: str, item: dict[str, Any]) -> Any:
+    """Through our own message classes and back, so that only content counts; then the rules."""
+    message = pb.message_class(SECTIONS[section])()
+    json_format.ParseDict(item, message)
+    return differences.normal_resource(json_format.MessageToDict(message, preserving_proto_field_name=True))
+
+
+def _normal_status(status: dict[str, Any]) -> Any:
+    normal = dict(status)
+    if "conditions" in normal:
+        conditions = [{k: v for k, v in c.items() if k != "lastTransitionTime"} for c in normal["conditions"]]
+        normal["conditions"] = sorted(conditions, key=lambda condition: condition["type"])
+    return differences.normal_status(normal)
+
+
+def first_difference(wanted: Any, got: Any, path: str) -> str:
+    if type(wanted) is not type(got):
+        return f"{path}: want {wanted!r}, got {got!r}"
+    if isinstance(wanted, dict):
+        for key in sorted(wanted.keys() | got.keys()):
+            if key not in got:
+                return f"{path}.{key}: missing {wanted[key]!r}"
+            if key not in wanted:
+                return f"{path}.{key}: extra {got[key]!r}"
+            difference = first_difference(wanted[key], got[key], f"{path}.{key}")
+            if difference:
+                return difference
+        return ""
+    if isinstance(wanted, list):
+        for index, (left, right) in enumerate(zip(wanted, got, strict=False)):
+            difference = first_difference(left, right, f"{path}[{index}]")
+            if difference:
+                return difference
+        if len(wanted) != len(got):
+            return f"{path}: want {len(wanted)} items, got {len(got)}: {wanted!r} against {got!r}"
+        return ""
+    return "" if wanted == got else f"{path}: want {wanted!r}, got {got!r}"
