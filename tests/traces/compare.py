@@ -13,8 +13,8 @@ from google.protobuf import json_format
 from contour.control.render import SECTIONS
 from contour.envoy import pb
 
-from . import differences
-from .cases import Case
+from tests.traces import differences
+from tests.traces.cases import Case
 
 TYPES = ("listeners", "routes", "clusters", "endpoints", "secrets", "runtime", "status")
 _STATIC_LISTENERS = {"stats", "health", "stats-health", "health-om-enforced", "envoy-admin"}

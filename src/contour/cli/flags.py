@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +68,20 @@ def settings(flags: dict[str, Any]) -> Settings:
         raise click.UsageError(f"{path}: {error}") from error
     except SettingsError as error:
         raise click.UsageError(f"invalid Contour configuration: {error}") from error
+
+
+@click.command(add_help_option=False)
+@settings_flags
+def _flags_alone(**flags: Any) -> dict[str, Any]:
+    return flags
+
+
+def parse(arguments: Sequence[str]) -> dict[str, Any]:
+    """Flags of `serve` from a list of arguments, without the path of a configuration file; ValueError if they are bad."""
+    try:
+        flags = dict(_flags_alone.main(list(arguments), standalone_mode=False))
+    except click.ClickException as error:
+        raise ValueError(error.format_message()) from error
+    if flags.pop("config_path"):
+        raise ValueError("--config-path: the text of the configuration file stands in the request")
+    return flags
