@@ -1,5 +1,7 @@
-"""Kinds of `networking.k8s.io/v1`: Ingress and IngressClass. The retired versions of Ingress are converted to these
-when they are decoded (`contour.api.decode`)."""
+"""Kinds of `networking.k8s.io/v1`: Ingress and IngressClass.
+
+The retired versions of Ingress are converted to these when they are decoded (`contour.api.decode`).
+"""
 
 from __future__ import annotations
 
