@@ -1,0 +1,129 @@
+"""Clusters (httpproxy.md §4.4, §4.5; operations.md §7.12)."""
+
+from __future__ import annotations
+
+from contour.dag import graph
+from contour.envoy import endpoints, names, pb, tls
+from contour.envoy.options import Options
+
+_HTTP2 = ("h2", "h2c")
+_TLS = ("h2", "tls")
+_UPSTREAM_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+_LB_POLICIES = {
+    "": pb.Cluster.ROUND_ROBIN,
+    "RoundRobin": pb.Cluster.ROUND_ROBIN,  # of a degenerated RequestHash (§2.19)
+    "WeightedLeastRequest": pb.Cluster.LEAST_REQUEST,
+    "Random": pb.Cluster.RANDOM,
+    "Cookie": pb.Cluster.RING_HASH,
+    "RequestHash": pb.Cluster.RING_HASH,
+}
+_DNS_FAMILIES = {
+    "auto": pb.Cluster.AUTO,
+    "v4": pb.Cluster.V4_ONLY,
+    "v6": pb.Cluster.V6_ONLY,
+    "all": pb.Cluster.ALL,
+}
+
+# Panic mode is off: with no healthy endpoint left a request fails rather than going to a sick one.
+_COMMON_LB = pb.Cluster.CommonLbConfig(healthy_panic_threshold=pb.Percent())
+
+_SECOND = 1_000_000_000
+_CHECK_TIMEOUT = 2 * _SECOND
+_CHECK_INTERVAL = 10 * _SECOND
+_CHECK_UNHEALTHY = 3
+_CHECK_HEALTHY = 2
+_CHECK_HOST = "contour-envoy-healthcheck"
+
+
+def cluster(c: graph.Cluster, options: Options, source: pb.ConfigSource) -> pb.Cluster:
+    """A cluster of a Service; `source` is where its endpoints come from (`config_source`)."""
+    port = c.service
+    message = pb.Cluster(
+        name=names.cluster(c),
+        alt_stat_name=names.alt_stat_name(port),
+        connect_timeout=pb.duration(options.connect_timeout),
+        common_lb_config=_COMMON_LB,
+        lb_policy=_LB_POLICIES[c.lb_policy],
+        dns_lookup_family=_DNS_FAMILIES[c.dns_lookup_family],
+    )
+    if port.external_name:
+        message.type = pb.Cluster.LOGICAL_DNS if c.dns_lookup_family == "all" else pb.Cluster.STRICT_DNS
+        message.load_assignment.CopyFrom(
+            endpoints.external(names.assignment(port), port, c.health_check.port if c.health_check else 0)
+        )
+    else:
+        message.type = pb.Cluster.EDS
+        message.eds_cluster_config.CopyFrom(
+            pb.Cluster.EdsClusterConfig(eds_config=source, service_name=names.assignment(port))
+        )
+    if c.health_check is not None:
+        message.health_checks.append(_health_check(c.health_check, http2=c.protocol in _HTTP2))
+        message.ignore_health_on_host_removal = True
+    if c.circuit_breakers != graph.CircuitBreakers():
+        message.circuit_breakers.CopyFrom(_circuit_breakers(c.circuit_breakers))
+    if c.protocol in _TLS:
+        message.transport_socket.CopyFrom(tls.upstream(c, options))
+    if c.idle_timeout is not None or c.protocol in _HTTP2:
+        message.typed_extension_protocol_options[_UPSTREAM_OPTIONS].CopyFrom(
+            pb.pack(_http_options(c.idle_timeout, http2=c.protocol in _HTTP2))
+        )
+    if c.slow_start is not None:
+        _set_slow_start(message, c.slow_start)
+    return message
+
+
+def _health_check(check: graph.HealthCheck, *, http2: bool) -> pb.HealthCheck:
+    message = pb.HealthCheck(
+        timeout=pb.duration(check.timeout or _CHECK_TIMEOUT),
+        interval=pb.duration(check.interval or _CHECK_INTERVAL),
+        unhealthy_threshold=pb.UInt32Value(value=check.unhealthy_threshold or _CHECK_UNHEALTHY),
+        healthy_threshold=pb.UInt32Value(value=check.healthy_threshold or _CHECK_HEALTHY),
+    )
+    if check.tcp:
+        message.tcp_health_check.SetInParent()
+        return message
+    message.http_health_check.CopyFrom(
+        pb.HealthCheck.HttpHealthCheck(
+            path=check.path,
+            host=check.host or _CHECK_HOST,
+            codec_client_type=pb.CodecClientType.HTTP2 if http2 else pb.CodecClientType.HTTP1,
+            expected_statuses=[pb.Int64Range(start=start, end=end) for start, end in check.expected_statuses],
+        )
+    )
+    return message
+
+
+def _circuit_breakers(limits: graph.CircuitBreakers) -> pb.CircuitBreakers:
+    """Both lists are there whenever any limit is set; they also switch the statistics of what remains on."""
+    threshold = pb.CircuitBreakers.Thresholds(track_remaining=True)
+    for field in ("max_connections", "max_pending_requests", "max_requests", "max_retries"):
+        if limit := getattr(limits, field):
+            getattr(threshold, field).value = limit
+    per_host = pb.CircuitBreakers.Thresholds(track_remaining=True)
+    if limits.per_host_max_connections:
+        per_host.max_connections.value = limits.per_host_max_connections
+    return pb.CircuitBreakers(thresholds=[threshold], per_host_thresholds=[per_host])
+
+
+def _http_options(idle_timeout: graph.Timeout, *, http2: bool) -> pb.UpstreamHttpOptions:
+    message = pb.UpstreamHttpOptions()
+    if http2:
+        message.explicit_http_config.http2_protocol_options.SetInParent()
+    else:
+        message.explicit_http_config.http_protocol_options.SetInParent()
+    if idle_timeout is not None:
+        message.common_http_protocol_options.idle_timeout.CopyFrom(pb.duration(idle_timeout))
+    return message
+
+
+def _set_slow_start(message: pb.Cluster, start: graph.SlowStart) -> None:
+    config = pb.Cluster.SlowStartConfig(
+        slow_start_window=pb.duration(start.window),
+        aggression=pb.RuntimeDouble(default_value=start.aggression, runtime_key="contour.slowstart.aggression"),
+        min_weight_percent=pb.Percent(value=start.min_weight_percent),
+    )
+    if message.lb_policy == pb.Cluster.LEAST_REQUEST:
+        message.least_request_lb_config.slow_start_config.CopyFrom(config)
+    else:
+        message.round_robin_lb_config.slow_start_config.CopyFrom(config)

@@ -1,0 +1,115 @@
+"""The name of every resource (httpproxy.md §4.1, §4.3; operations.md §4.11)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+
+from contour.api.meta import Ref
+from contour.api.scalars import format_duration
+from contour.dag import graph
+
+INGRESS_HTTP = "ingress_http"
+INGRESS_HTTPS = "ingress_https"
+RUNTIME_LAYER = "dynamic"
+XDS_CLUSTER = "contour"
+ADMIN_CLUSTER = "envoy-admin"
+
+NAME_LIMIT = 60  # hashname's limit; Envoy's statistics had one once, names are API now
+_TRUNCATION_SUFFIX = 6  # hex digits of the hash that end a truncated part
+_DIGEST = 10  # hex digits that distinguish clusters of a port, and certificates of a secret
+
+
+def hashname(limit: int, *parts: str) -> str:
+    """The parts joined with `/`, shortened to less than `limit` bytes (strictly) by hashing what must be cut."""
+    joined = "/".join(parts)
+    if _size(joined) < limit:
+        return joined
+    digest = hashlib.sha256(joined.encode()).hexdigest()
+    share = limit // len(parts)
+    shortened = list(parts)
+    for i in reversed(range(len(parts))):
+        shortened[i] = _truncate(share, shortened[i], digest[:_TRUNCATION_SUFFIX])
+        joined = "/".join(shortened)
+        if _size(joined) < limit:
+            return joined
+    return digest[:limit]
+
+
+def _size(text: str) -> int:
+    return len(text.encode())
+
+
+def _truncate(limit: int, text: str, suffix: str) -> str:
+    encoded = text.encode()
+    if limit >= len(encoded):
+        return text
+    if limit <= len(suffix):
+        return suffix[:limit]
+    return encoded[: limit - len(suffix) - 1].decode(errors="ignore") + "-" + suffix
+
+
+def virtual_host(fqdn: str) -> str:
+    return hashname(NAME_LIMIT, fqdn)
+
+
+def https_route_configuration(fqdn: str) -> str:
+    return f"https/{fqdn}"
+
+
+def secret(ref: Ref, certificate: bytes) -> str:
+    """Of the `classic` shape: a new certificate is a new name."""
+    digest = hashlib.sha1(certificate, usedforsecurity=False).hexdigest()
+    return hashname(NAME_LIMIT, ref.namespace, ref.name, digest[:_DIGEST])
+
+
+def assignment(port: graph.ServicePort) -> str:
+    """Of a ClusterLoadAssignment, which is also the EDS service name of its clusters."""
+    if port.port_name:
+        return f"{port.namespace}/{port.service}/{port.port_name}"
+    return f"{port.namespace}/{port.service}"
+
+
+def alt_stat_name(port: graph.ServicePort) -> str:
+    return f"{port.namespace}_{port.service}_{port.port}"
+
+
+def authority(cluster_name: str) -> str:
+    """The authority of a gRPC service without SNI (§4.2)."""
+    return cluster_name.replace("/", ".")
+
+
+@lru_cache(maxsize=65536)
+def cluster(c: graph.Cluster) -> str:
+    port = c.service
+    return hashname(NAME_LIMIT, port.namespace, port.service, str(port.port), cluster_digest(c))
+
+
+def cluster_digest(c: graph.Cluster) -> str:
+    return hashlib.sha1(_distinction(c).encode(), usedforsecurity=False).hexdigest()[:_DIGEST]
+
+
+def _distinction(c: graph.Cluster) -> str:
+    """What tells clusters of one service port apart (§4.3): TCP health checks and much else do not."""
+    parts = [c.lb_policy]
+    check = c.health_check
+    if check is not None and not check.tcp:
+        parts += [
+            *_positive((check.timeout, check.interval), format_duration),
+            *_positive((check.unhealthy_threshold, check.healthy_threshold), str),
+            check.path,
+        ]
+    if c.validation is not None:
+        parts += [c.validation.ca_secret.name, *c.validation.subject_names[:1]]
+    parts += [c.protocol, c.sni]
+    if c.idle_timeout is not None:
+        parts.append(format_duration(c.idle_timeout))
+    if c.slow_start is not None:
+        start = c.slow_start
+        parts.append(f"{format_duration(start.window)}{start.aggression:f}{start.min_weight_percent}")
+    return "".join(parts)
+
+
+def _positive(values: tuple[int, ...], text: Callable[[int], str]) -> list[str]:
+    return [text(value) for value in values if value > 0]

@@ -1,0 +1,43 @@
+"""Every order that the translation imposes (httpproxy.md §4.6-§4.8, §4.10; operations.md §4.12).
+
+Routes of a host, and the matches of a route, are ordered by `contour.dag` already: order is their meaning.
+HTTP filters have a table of their own, `contour.envoy.filters.order`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from contour.api.core import Endpoint, EndpointSlice
+from contour.dag import graph
+from contour.envoy import names
+
+
+def weighted_cluster(backend: graph.Backend) -> tuple[str, int]:
+    """By name, then weight (§4.6). The sort is stable: equal entries keep the order of the route's services."""
+    return names.cluster(backend.cluster), backend.weight
+
+
+def virtual_host(host: str) -> bytes:
+    """Virtual hosts of one RouteConfiguration: by name, byte by byte."""
+    return names.virtual_host(host).encode()
+
+
+def filter_chain(server_name: str) -> tuple[bool, bytes]:
+    """By server name; a chain that matches without one ("") comes last (§4.10)."""
+    return not server_name, server_name.encode()
+
+
+def slices(piece: EndpointSlice) -> str:
+    """The reference leaves the order of slices open; by name, so that equal states have equal bytes."""
+    return piece.metadata.name
+
+
+def endpoint(one: Endpoint) -> str:
+    """Inside a slice: by the address that is used, the first."""
+    return one.addresses[0]
+
+
+def cluster(c: graph.Cluster) -> bytes:
+    """Which of the clusters that share a name is sent: any, but the same one on every replica."""
+    return msgspec.msgpack.encode(c)

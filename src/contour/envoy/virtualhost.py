@@ -1,0 +1,40 @@
+"""Virtual hosts and the RouteConfigurations that hold them (httpproxy.md §4.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from contour.dag import graph
+from contour.envoy import names, pb
+from contour.envoy.pieces import field
+from contour.envoy.route import route
+
+_REQUEST_START = pb.HeaderValueOption(
+    header=pb.HeaderValue(key="x-request-start", value="t=%START_TIME(%s.%3f)%"),
+    append_action=pb.HeaderValueOption.APPEND_IF_EXISTS_OR_ADD,
+)
+_VIRTUAL_HOSTS = pb.RouteConfiguration.VIRTUAL_HOSTS_FIELD_NUMBER
+
+
+def virtual_host(name: str, routes: Sequence[graph.Route], *, secure: bool) -> pb.VirtualHost:
+    """Of the host `name`. The port of a request is ignored by its RouteConfiguration, so that one domain is enough."""
+    return pb.VirtualHost(
+        name=names.virtual_host(name),
+        domains=[name],
+        routes=[route(one, secure=secure) for one in routes],
+    )
+
+
+def route_configuration(name: str, virtual_hosts: Iterable[pb.VirtualHost] = ()) -> pb.RouteConfiguration:
+    return pb.RouteConfiguration(
+        name=name,
+        virtual_hosts=virtual_hosts,
+        request_headers_to_add=[_REQUEST_START],
+        ignore_port_in_host_matching=pb.BoolValue(value=True),
+    )
+
+
+def encoded_route_configuration(name: str, virtual_hosts: Iterable[bytes]) -> bytes:
+    """The same from virtual hosts that are serialised already: one join, whatever their number."""
+    head = pb.serialize(route_configuration(name))
+    return b"".join([head, *(field(_VIRTUAL_HOSTS, body) for body in virtual_hosts)])
