@@ -1,0 +1,89 @@
+"""Certificates for tests and the demo: an authority and what it signs, as PEM bytes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import ssl
+from typing import Literal
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+Key = Literal["ec", "rsa", "rsa-1024"]
+
+_YEAR = dt.timedelta(days=365)
+
+
+class Pair(msgspec.Struct, frozen=True, gc=False):
+    """A certificate (chain) and its private key, both PEM."""
+
+    certificate: bytes
+    private_key: bytes
+
+    def __repr__(self) -> str:
+        return "Pair(...)"
+
+
+class Authority:
+    """A certificate authority that lives as long as the object; elliptic curve keys, so that making one is quick."""
+
+    def __init__(self, name: str = "test authority") -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._serial = 0
+        builder = self._builder(self._name, self._key.public_key())
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        self.certificate = _pem(builder.sign(self._key, hashes.SHA256()))
+
+    def sign(self, *names: str, key: Key = "ec", client: bool = False) -> Pair:
+        """A leaf certificate for DNS names or IP addresses; the first is its common name."""
+        private = _private_key(key)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])] if names else [])
+        builder = self._builder(subject, private.public_key())
+        builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]), critical=False)
+        usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
+        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        pem = private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return Pair(_pem(builder.sign(self._key, hashes.SHA256())), pem)
+
+    def client_context(self) -> ssl.SSLContext:
+        """A client's TLS settings that trust this authority alone."""
+        return ssl.create_default_context(cadata=self.certificate.decode())
+
+    def _builder(
+        self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+    ) -> x509.CertificateBuilder:
+        self._serial += 1
+        now = dt.datetime.now(dt.UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(public_key)
+            .serial_number(self._serial)
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + _YEAR)
+        )
+
+
+def _private_key(kind: Key) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+    if kind == "ec":
+        return ec.generate_private_key(ec.SECP256R1())
+    return rsa.generate_private_key(public_exponent=65537, key_size=1024 if kind == "rsa-1024" else 2048)
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
