@@ -17,13 +17,11 @@ from contour.api.networking import HTTPIngressPath, Ingress, IngressBackend
 from contour.api.scalars import namespaced_ref, quote, regex_error
 from contour.dag.annotations import force_ssl_redirect, http_allowed
 from contour.dag.conditions import wildcard_host_match
-from contour.dag.delegation import permitted
 from contour.dag.graph import Backend, Cluster, Forward, PathKind, PathMatch, Route
-from contour.dag.options import Options
-from contour.dag.services import ServiceFacts, resolve
+from contour.dag.services import resolve
+from contour.dag.sources import Lookup, Sources
 from contour.dag.verdict import Finding
-from contour.reactive import Derived, Read
-from contour.store import Store
+from contour.reactive import Read
 
 _ANY_HOST = "*"
 _REGEX_CHARACTERS = frozenset("^+*[]%")  # one of them makes an ImplementationSpecific path a regular expression
@@ -51,19 +49,13 @@ class IngressHost(msgspec.Struct, frozen=True, gc=False):
 NO_INGRESS = IngressHost()
 
 
-def ingress_host(
-    read: Read,
-    store: Store,
-    host: str,
-    *,
-    services: Derived[Ref, ServiceFacts | None],
-    secret_errors: Derived[Ref, Invalid | None],
-    options: Options,
-) -> IngressHost:
-    """`host`: as written in rules and TLS entries, `*` for none. `secret_errors`: why a Secret may not serve."""
+def ingress_host(read: Read, sources: Sources, host: str) -> IngressHost:
+    """`host`: as written in rules and TLS entries, `*` for none."""
+    store = sources.store
     refs = read(store.ingresses_by_host, host) | read(store.ingresses_by_tls_host, host)
     if not refs:
         return NO_INGRESS
+    lookup = Lookup(read, sources)
     found = (read(store.ingresses, ref) for ref in refs)
     ingresses = sorted((ingress for ingress in found if ingress is not None), key=_age)
     findings: list[tuple[ObjectRef, Finding]] = []
@@ -71,9 +63,9 @@ def ingress_host(
     http_routes: dict[PathMatch, Route] = {}
     https_routes: dict[PathMatch, Route] = {}
     for ingress in ingresses:
-        given, problems = _secret(read, store, ingress, host, secret_errors)
+        given, problems = _secret(lookup, ingress, host)
         secret = secret or given
-        routes, more_problems = _routes(read, ingress, host, services, options)
+        routes, more_problems = _routes(lookup, ingress, host)
         plain = routes if http_allowed(ingress.metadata) else {}
         origin = _object_ref(ingress)
         duplicates = [
@@ -103,9 +95,7 @@ def ingress_host(
 # --- certificates --------------------------------------------------------------------------------------------------
 
 
-def _secret(
-    read: Read, store: Store, ingress: Ingress, host: str, secret_errors: Derived[Ref, Invalid | None]
-) -> tuple[Ref | None, list[Finding]]:
+def _secret(lookup: Lookup, ingress: Ingress, host: str) -> tuple[Ref | None, list[Finding]]:
     """The certificate that an Ingress gives a host: the last that may be used."""
     namespace = ingress.metadata.namespace
     given, findings = None, []
@@ -114,9 +104,9 @@ def _secret(
             continue
         ref = namespaced_ref(entry.secret_name, namespace)
         where = f"spec.tls[{index}].secretName: Secret {quote(ref)}"
-        if not permitted(read, store, ref, namespace):
+        if not lookup.delegated(ref, namespace):
             findings.append(_finding("DelegationNotPermitted", f"{where}: certificate delegation not permitted"))
-        elif error := read(secret_errors, ref):
+        elif error := lookup.serving_error(ref):
             findings.append(_finding("SecretNotValid", f"{where}: {error.text}"))
         else:
             given = ref
@@ -126,9 +116,7 @@ def _secret(
 # --- routes --------------------------------------------------------------------------------------------------------
 
 
-def _routes(
-    read: Read, ingress: Ingress, host: str, services: Derived[Ref, ServiceFacts | None], options: Options
-) -> tuple[dict[PathMatch, Route], list[Finding]]:
+def _routes(lookup: Lookup, ingress: Ingress, host: str) -> tuple[dict[PathMatch, Route], list[Finding]]:
     """The routes of an Ingress for a host, without what depends on the listener."""
     routes: dict[PathMatch, Route] = {}
     findings: list[Finding] = []
@@ -140,7 +128,7 @@ def _routes(
                 # The rest of the rule goes with it, as in the reference.
                 findings.append(_finding("PathNotValid", f"{place}: {match.text}; it and what follows it is ignored"))
                 break
-            cluster = _cluster(read, ingress.metadata.namespace, path.backend, services, options)
+            cluster = _cluster(lookup, ingress.metadata.namespace, path.backend)
             if isinstance(cluster, Finding):
                 findings.append(msgspec.structs.replace(cluster, message=f"{place}: {cluster.message}"))
                 continue
@@ -174,16 +162,14 @@ def _path_match(path: HTTPIngressPath) -> PathMatch | Invalid:
     return PathMatch(PathKind.REGEX, value)
 
 
-def _cluster(
-    read: Read, namespace: str, backend: IngressBackend, services: Derived[Ref, ServiceFacts | None], options: Options
-) -> Cluster | Finding:
+def _cluster(lookup: Lookup, namespace: str, backend: IngressBackend) -> Cluster | Finding:
     if backend.service is None:
         # The reference crashes on these.
         named = f" {quote(f'{backend.resource.kind}/{backend.resource.name}')}" if backend.resource else ""
         return _finding("BackendNotSupported", f"backend{named} is not a Service, which is all that is supported")
     ref = Ref(namespace, backend.service.name)
     port = backend.service.port.name or str(backend.service.port.number)
-    resolved = resolve(read(services, ref), ref, port)
+    resolved = resolve(lookup.service(ref), ref, port, external_names=lookup.options.enable_external_name)
     if isinstance(resolved, Invalid):
         return _finding("ServiceUnresolvedReference", resolved.text)
     return Cluster(
@@ -191,7 +177,7 @@ def _cluster(
         protocol=resolved.upstream_protocol,
         circuit_breakers=resolved.circuit_breakers,
         # The reference ignores the setting here; ours holds everywhere (operations.md §14.1, no. 28).
-        dns_lookup_family=options.dns_lookup_family,
+        dns_lookup_family=lookup.options.dns_lookup_family,
     )
 
 
