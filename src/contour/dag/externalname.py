@@ -66,7 +66,7 @@ def _number(text: str) -> int | None:
     """As strtoul reads it with base 0."""
     try:
         if text.startswith("0x"):
-            return int(text[2:], 16)
+            return int(text, 16)
         if text.startswith("0") and text != "0":
             return int(text, 8)
         return int(text) if text.isascii() and text.isdigit() else None

@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from contour.api.meta import ObjectRef, Ref
-from contour.dag.verdict import Verdict
+from contour.dag.verdict import Finding, Verdict
 
 # Three-state timeout in nanoseconds: None = Envoy's default (unset), 0 = disabled (explicit zero), > 0 = the value.
 Timeout = int | None
@@ -260,3 +260,4 @@ class Host(msgspec.Struct, frozen=True, gc=False):
     roots: tuple[ObjectRef, ...] = ()
     created: str = ""
     clusters: tuple[Cluster, ...] = ()  # distinct clusters of all routes and mirrors, in order of first use
+    findings: tuple[tuple[ObjectRef, Finding], ...] = ()  # about Ingress objects, which have no condition to hold them

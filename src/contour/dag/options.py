@@ -13,3 +13,4 @@ class Options(msgspec.Struct, frozen=True, gc=False):
     disable_permit_insecure: bool = False
     dns_lookup_family: str = "auto"
     loopback_endpoints: bool = False  # `contour run` allows them; a cluster does not (security.md)
+    enable_external_name: bool = False  # ExternalName services as upstreams (security.md: off)

@@ -116,7 +116,7 @@ def _port(facts: ServiceFacts | None, service: Ref, wanted: str) -> PortFacts | 
     """A port is meant by its number, or by a name that is equal to the reference as text."""
     if facts is None:
         return Invalid(f"service {quote(str(service))} not found")
-    number = int(wanted) if wanted.isascii() and wanted.isdigit() else None
+    number = _decimal(wanted)
     for port in facts.ports:
         if port.port == number or port.name == wanted:
             if port.protocol not in ("", "TCP"):
@@ -137,9 +137,8 @@ def _annotated_protocols(annotations: Mapping[str, str]) -> dict[str, str]:
 
 def _circuit_breakers(annotations: Mapping[str, str]) -> CircuitBreakers:
     def limit(name: str) -> int:
-        text = annotations.get(_ANNOTATION + name, "")
-        number = int(text) if text.isascii() and text.isdigit() else 0
-        return number if number <= _MAX_UINT32 else 0
+        number = _decimal(annotations.get(_ANNOTATION + name, ""))
+        return number if number is not None and number <= _MAX_UINT32 else 0
 
     if not any(key.startswith(_ANNOTATION) for key in annotations):
         return NO_LIMITS
@@ -150,3 +149,8 @@ def _circuit_breakers(annotations: Mapping[str, str]) -> CircuitBreakers:
         max_retries=limit("max-retries"),
         per_host_max_connections=limit("per-host-max-connections"),
     )
+
+
+def _decimal(text: str) -> int | None:
+    """Digits only; longer than any port or limit is no number (Python itself refuses thousands of digits)."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else None

@@ -1,0 +1,127 @@
+"""The services of a route: clusters with weights, and a mirror (httpproxy.md §2.10)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from contour.api import projectcontour as api
+from contour.api.meta import Ref
+from contour.api.scalars import quote
+from contour.dag.graph import Backend, Cluster, Headers, HealthCheck, Mirror, UpstreamValidation
+from contour.dag.policy.headers import request_headers, response_headers
+from contour.dag.policy.loadbalancer import LoadBalancing
+from contour.dag.policy.timeout import Timeouts
+from contour.dag.report import Report
+from contour.dag.services import resolve
+from contour.dag.sources import Lookup
+from contour.dag.upstream_validation import upstream_validation
+from contour.dag.verdict import Finding, Invalid
+
+_UPSTREAM_PROTOCOLS = ("h2", "h2c", "tls")
+_TLS_PROTOCOLS = ("h2", "tls")
+
+
+class RoutePolicies(msgspec.Struct, frozen=True, gc=False):
+    """What a route says about all of its services."""
+
+    timeouts: Timeouts
+    load_balancing: LoadBalancing
+    health_check: HealthCheck | None
+    request_headers: Headers
+    response_headers: Headers
+
+
+class Backends(msgspec.Struct, frozen=True, gc=False):
+    backends: tuple[Backend, ...]
+    mirrors: tuple[Mirror, ...]
+
+
+def backends(
+    lookup: Lookup, namespace: str, services: tuple[api.Service, ...], policies: RoutePolicies, report: Report
+) -> Backends | Finding:
+    """A `Finding` fails the whole route; a service that does not exist is reported and left out."""
+    found: list[Backend] = []
+    mirrors: list[Mirror] = []
+    for service in services:
+        backend = _backend(lookup, namespace, service, policies)
+        if isinstance(backend, Finding):
+            return backend
+        if isinstance(backend, Invalid):
+            report.error(
+                "ServiceError",
+                "ServiceUnresolvedReference",
+                f"Spec.Routes unresolved service reference: {backend.text}",
+            )
+        elif not service.mirror:
+            found.append(backend)
+        elif mirrors:
+            return _service_error("OnlyOneMirror", "only one service per route may be nominated as mirror")
+        else:
+            mirrors.append(Mirror(backend.cluster, percent=backend.weight or 100))
+    return Backends(tuple(found), tuple(mirrors))
+
+
+def _backend(
+    lookup: Lookup, namespace: str, service: api.Service, policies: RoutePolicies
+) -> Backend | Finding | Invalid:
+    """`Invalid` means that the reference does not resolve. Steps in the order of the table in §2.10."""
+    if not 1 <= service.port <= 65535:
+        return _service_error("ServicePortInvalid", f"service {quote(service.name)}: port must be in the range 1-65535")
+    ref = Ref(namespace, service.name)
+    health_port = service.health_port if policies.health_check is not None else 0
+    resolved = resolve(
+        lookup.service(ref),
+        ref,
+        str(service.port),
+        health_port=str(health_port) if health_port > 0 else "",
+        external_names=lookup.options.enable_external_name,
+    )
+    if isinstance(resolved, Invalid):
+        return resolved
+    protocol = resolved.upstream_protocol
+    if service.protocol is not None:
+        protocol = service.protocol
+        if protocol not in _UPSTREAM_PROTOCOLS:
+            return _service_error("UnsupportedProtocol", f"unsupported protocol: {protocol}")
+    validation: UpstreamValidation | None = None
+    if service.validation is not None and protocol in _TLS_PROTOCOLS:
+        validated = upstream_validation(lookup, service, service.validation, namespace)
+        if isinstance(validated, Finding):
+            return validated
+        validation = validated
+    variables = {
+        "CONTOUR_NAMESPACE": namespace,
+        "CONTOUR_SERVICE_NAME": service.name,
+        "CONTOUR_SERVICE_PORT": str(service.port),
+    }
+    request = request_headers(service.request_headers_policy, variables)
+    if isinstance(request, Invalid):
+        return _service_error("RequestHeadersPolicyInvalid", f"{request.text} on request headers")
+    response = response_headers(service.response_headers_policy, variables)
+    if isinstance(response, Invalid):
+        return _service_error("ResponseHeadersPolicyInvalid", f"{response.text} on response headers")
+    health_check = policies.health_check
+    if health_check is not None and resolved.health_port:
+        health_check = msgspec.structs.replace(
+            health_check, port=resolved.health_port, port_name=resolved.health_port_name
+        )
+    return Backend(
+        cluster=Cluster(
+            service=resolved.port,
+            lb_policy=policies.load_balancing.strategy,
+            protocol=protocol,
+            sni=request.host_rewrite or policies.request_headers.host_rewrite or resolved.port.external_name,
+            health_check=health_check,
+            validation=validation,
+            idle_timeout=policies.timeouts.idle_connection,
+            circuit_breakers=resolved.circuit_breakers,
+            dns_lookup_family=lookup.options.dns_lookup_family,
+        ),
+        weight=service.weight,
+        request_headers=request,
+        response_headers=response,
+    )
+
+
+def _service_error(reason: str, message: str) -> Finding:
+    return Finding("ServiceError", reason, message)

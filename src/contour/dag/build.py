@@ -1,0 +1,118 @@
+"""The graph of a store: hosts, the verdicts on HTTPProxy objects, and the secrets that hosts serve with.
+
+The unit of work is the host, as its name is written. An edit re-runs the hosts that read the edited object, and stops
+there when their values come out equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from contour.api.meta import ObjectRef, Ref
+from contour.dag.graph import Cluster, Forward, Host, Route, SecureVirtualHost, VirtualHost
+from contour.dag.httpproxy import RootOutcome, duplicate, evaluate
+from contour.dag.ingress import NO_INGRESS, IngressHost, ingress_host
+from contour.dag.match_order import in_match_order
+from contour.dag.merge import ORPHANED, RootVerdict, by_match, oldest
+from contour.dag.options import Options
+from contour.dag.secrets import ServingSecret
+from contour.dag.sources import Lookup, Proxy, Sources
+from contour.dag.verdict import Invalid, Verdict
+from contour.reactive import Collection, Derived, Engine, Index, Read
+from contour.store import Store
+
+_NOTHING = RootOutcome()
+
+
+class Graph:
+    """Declared on an engine, up to date after each commit."""
+
+    hosts: Collection[str, Host]
+    proxies: Collection[Ref, Verdict]
+    serving_secrets: Derived[Ref, ServingSecret | Invalid]
+
+    def __init__(self, engine: Engine, store: Store, options: Options) -> None:
+        self._store = store
+        self._sources = Sources(engine, store, options)
+        self.serving_secrets = self._sources.serving_secrets
+        self.hosts = engine.collection(
+            "hosts", (store.proxies_by_host, store.ingresses_by_host, store.ingresses_by_tls_host), self._host
+        )
+        # Most proxies have one and the same verdict from all their roots, however many: only where several contradict
+        # each other does anybody read who said what.
+        self._verdicts: Index[Ref, Verdict] = engine.index("verdicts", self.hosts, _verdicts)
+        self._errors: Index[Ref, RootVerdict] = engine.index("errors by root", self.hosts, _errors)
+        self.proxies = engine.collection("proxies", (store.proxies,), self._verdict)
+
+    def _host(self, read: Read, name: str) -> Host | None:
+        ingress = ingress_host(read, self._sources, name)
+        lookup = Lookup(read, self._sources)
+        refs = read(self._store.proxies_by_host, name)
+        claimants = read(self._store.proxies_by_fqdn, name.lower()) if refs else frozenset()
+        if len(claimants) > 1:
+            verdict = duplicate(name, claimants)
+            return _assembled(name, ingress, None, RootOutcome(verdicts=tuple((ref, verdict) for ref in sorted(refs))))
+        for ref in refs:
+            root = lookup.proxy(ref)
+            if root is not None and root.spec.virtualhost is not None:
+                return _assembled(name, ingress, root, evaluate(lookup, root, root.spec.virtualhost))
+        return None if ingress == NO_INGRESS else _assembled(name, ingress, None, _NOTHING)
+
+    def _verdict(self, read: Read, ref: Ref) -> Verdict:
+        """Of several roots' verdicts on one proxy a bad one wins, of several bad ones that of the oldest root."""
+        verdicts = read(self._verdicts, ref)
+        if not verdicts:
+            return ORPHANED
+        errors = [verdict for verdict in verdicts if not verdict.valid]
+        if len(errors) > 1:
+            return oldest(read(self._errors, ref))
+        return errors[0] if errors else max(verdicts)
+
+
+def _assembled(name: str, ingress: IngressHost, root: Proxy | None, outcome: RootOutcome) -> Host:
+    """An Ingress and a root of one name share the host: the root's routes and its TLS settings win (§2.3)."""
+    plain = in_match_order(by_match(ingress.http_routes, outcome.routes))
+    termination = outcome.termination
+    secure = in_match_order(by_match(ingress.https_routes, outcome.routes if termination else ()))
+    secret = termination.secret if termination else ingress.secret
+    roots, created = list(ingress.roots), ingress.created
+    if root is not None and (outcome.routes or termination):
+        own = ObjectRef("HTTPProxy", *root.ref)
+        if not roots or root.created < created:
+            roots, created = [own, *roots], root.created
+        else:
+            roots.append(own)
+    settings = termination or ingress
+    return Host(
+        name=name,
+        http=VirtualHost(name, plain) if plain else None,
+        https=SecureVirtualHost(name, secure, secret, settings.min_tls, settings.max_tls)
+        if secure and secret
+        else None,
+        verdicts=outcome.verdicts,
+        roots=tuple(roots),
+        created=created,
+        clusters=_clusters((*plain, *secure)),
+        findings=ingress.findings,
+    )
+
+
+def _clusters(routes: Iterable[Route]) -> tuple[Cluster, ...]:
+    found: dict[Cluster, None] = {}
+    for route in routes:
+        if isinstance(route.action, Forward):
+            for backend in route.action.backends:
+                found[backend.cluster] = None
+            for mirror in route.action.mirrors:
+                found[mirror.cluster] = None
+    return tuple(found)
+
+
+def _verdicts(_: str, host: Host) -> Iterable[tuple[Ref, Verdict]]:
+    return host.verdicts
+
+
+def _errors(name: str, host: Host) -> Iterable[tuple[Ref, RootVerdict]]:
+    for ref, verdict in host.verdicts:
+        if not verdict.valid:
+            yield ref, RootVerdict(host.created, host.roots, name, verdict)

@@ -1,0 +1,81 @@
+"""What the evaluation of a host may ask about other objects, each answer cut down to what matters.
+
+A host re-runs when an answer changes: a touched annotation, a status write or a rotated certificate changes none.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from contour.api.meta import Ref
+from contour.api.projectcontour import HTTPProxySpec
+from contour.dag import delegation
+from contour.dag.options import Options
+from contour.dag.secrets import ServingSecret, ca_bundle, serving_secret
+from contour.dag.services import ServiceFacts, service_facts
+from contour.dag.verdict import Invalid
+from contour.reactive import Derived, Engine, Read
+from contour.store import Store
+
+
+class Proxy(msgspec.Struct, frozen=True, gc=False):
+    """An HTTPProxy without its labels, annotations and status."""
+
+    ref: Ref
+    spec: HTTPProxySpec
+    created: str
+
+
+class Sources:
+    """Declared once for an engine; `Lookup` asks them."""
+
+    def __init__(self, engine: Engine, store: Store, options: Options) -> None:
+        self.store = store
+        self.options = options
+        self.proxies: Derived[Ref, Proxy | None] = engine.derived("proxy", self._proxy)
+        self.services: Derived[Ref, ServiceFacts | None] = engine.derived("service", self._service)
+        self.serving_secrets: Derived[Ref, ServingSecret | Invalid] = engine.derived("serving secret", self._serving)
+        self.serving_errors: Derived[Ref, Invalid | None] = engine.derived("serving secret error", self._serving_error)
+        self.ca_bundles: Derived[Ref, bytes | Invalid] = engine.derived("CA bundle", self._ca_bundle)
+
+    def _proxy(self, read: Read, ref: Ref) -> Proxy | None:
+        proxy = read(self.store.proxies, ref)
+        return None if proxy is None else Proxy(ref, proxy.spec, proxy.metadata.creation_timestamp or "")
+
+    def _service(self, read: Read, ref: Ref) -> ServiceFacts | None:
+        return service_facts(read(self.store.services, ref))
+
+    def _serving(self, read: Read, ref: Ref) -> ServingSecret | Invalid:
+        return serving_secret(read(self.store.secrets, ref))
+
+    def _serving_error(self, read: Read, ref: Ref) -> Invalid | None:
+        secret = read(self.serving_secrets, ref)
+        return secret if isinstance(secret, Invalid) else None
+
+    def _ca_bundle(self, read: Read, ref: Ref) -> bytes | Invalid:
+        return ca_bundle(read(self.store.secrets, ref))
+
+
+class Lookup:
+    """The sources as one evaluation sees them."""
+
+    def __init__(self, read: Read, sources: Sources) -> None:
+        self._read = read
+        self._sources = sources
+        self.options = sources.options
+
+    def proxy(self, ref: Ref) -> Proxy | None:
+        return self._read(self._sources.proxies, ref)
+
+    def service(self, ref: Ref) -> ServiceFacts | None:
+        return self._read(self._sources.services, ref)
+
+    def serving_error(self, secret: Ref) -> Invalid | None:
+        """Why a Secret cannot serve a host; None if it can. Delegation is another question."""
+        return self._read(self._sources.serving_errors, secret)
+
+    def ca_bundle(self, secret: Ref) -> bytes | Invalid:
+        return self._read(self._sources.ca_bundles, secret)
+
+    def delegated(self, secret: Ref, namespace: str) -> bool:
+        return delegation.permitted(self._read, self._sources.store, secret, namespace)
