@@ -103,6 +103,7 @@ from google.protobuf.json_format import MessageToDict, MessageToJson, Parse, Par
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
+from validate import validate_pb2 as validate
 
 __all__ = [
     "RBAC",
@@ -205,6 +206,7 @@ __all__ = [
     "to_json",
     "type_url",
     "unpack",
+    "validate",
 ]
 
 M = TypeVar("M", bound=Message)

@@ -30,7 +30,7 @@ def route_configuration(name: str, virtual_hosts: Iterable[pb.VirtualHost] = ())
         name=name,
         virtual_hosts=virtual_hosts,
         request_headers_to_add=[_REQUEST_START],
-        ignore_port_in_host_matching=pb.BoolValue(value=True),
+        ignore_port_in_host_matching=True,
     )
 
 
