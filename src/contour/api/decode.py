@@ -59,7 +59,7 @@ class DecodeError(ValueError):
         super().__init__(f"{kind or 'object'} {name or '(no name)'}: {reason}{where}")
 
 
-class UnknownKindError(DecodeError):
+class UnknownKind(DecodeError):  # noqa: N818 - what it says is enough
     """A well-formed Kubernetes object of a kind that is not known here."""
 
 
@@ -69,7 +69,7 @@ class _TypeMeta(msgspec.Struct, rename="camel"):
 
 
 def decode(source: Mapping[str, Any] | bytes) -> Object:
-    """The typed object of a mapping or of JSON bytes; raises `DecodeError` or `UnknownKindError`."""
+    """The typed object of a mapping or of JSON bytes; raises `DecodeError` or `UnknownKind`."""
     if isinstance(source, bytes):
         try:
             meta = msgspec.json.decode(source, type=_TypeMeta)
@@ -86,7 +86,7 @@ def decode(source: Mapping[str, Any] | bytes) -> Object:
         raise DecodeError(_text(name), object_name(source), "apiVersion and kind are required")
     kind = REGISTRY.get((api_version, name))
     if kind is None:
-        raise UnknownKindError(name, object_name(source), f"unknown kind {api_version} {name}")
+        raise UnknownKind(name, object_name(source), f"unknown kind {api_version} {name}")
     return decode_as(kind, source)
 
 
