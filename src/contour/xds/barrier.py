@@ -1,0 +1,121 @@
+"""Make before break: nothing that uses a new cluster is sent before the cluster can serve.
+
+A new cluster is warming in Envoy until its endpoints have come, and a route to it answers 503 until then (envoy.md §3).
+So each change set has a gate: the new clusters that its listeners, routes and scopes mention. A cluster is ready when
+Envoy has acknowledged its endpoints (or the cluster itself, if it has none by EDS), a hinted health check has had its
+time, or the limit has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+
+# Clusters times resources above which a gate takes all warming clusters rather than look which ones are mentioned.
+_SEARCHES = 20_000
+
+
+class _Warming:
+    __slots__ = ("deadline", "endpoints", "hold", "nonce", "search", "sent")
+
+    def __init__(self, name: str, endpoints: str | None, hold: float) -> None:
+        self.endpoints = endpoints
+        self.hold = hold
+        self.search = name.encode()
+        self.sent = False
+        self.nonce = ""  # of the response that carries the endpoints, sent after the cluster
+        self.deadline = inf
+
+
+class Barrier:
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self.warming: dict[str, _Warming] = {}
+        self._by_endpoints: dict[str, set[str]] = {}
+        self._gates: dict[int, set[str]] = {}
+        self.deadline = inf  # not later than the next thing that `expire` would do
+
+    def expect(self, name: str, endpoints: str | None, hold: float) -> None:
+        """A cluster that the client does not have is about to be sent."""
+        if name in self.warming:
+            self._forget_endpoints(name)
+        self.warming[name] = _Warming(name, endpoints, hold)
+        if endpoints is not None:
+            self._by_endpoints.setdefault(endpoints, set()).add(name)
+
+    def drop(self, name: str) -> None:
+        """The cluster is ready, refused or no longer wanted."""
+        if name not in self.warming:
+            return
+        self._forget_endpoints(name)
+        del self.warming[name]
+        for sequence in [s for s, waits in self._gates.items() if name in waits]:
+            waits = self._gates[sequence]
+            waits.discard(name)
+            if not waits:
+                del self._gates[sequence]
+
+    def close(self, sequence: int, bodies: list[bytes]) -> None:
+        """Gate a change set by the warming clusters that occur in the bytes of its resources.
+
+        A cluster is named in the bytes of whatever uses it, so this misses none; a chance match only waits a little.
+        """
+        if len(self.warming) * len(bodies) > _SEARCHES:
+            waits = set(self.warming)
+        else:
+            waits = {n for n, w in self.warming.items() if any(w.search in body for body in bodies)}
+        if waits:
+            self._gates[sequence] = waits
+
+    def open(self, sequence: int) -> bool:
+        return sequence not in self._gates
+
+    def clusters_sent(self, names: Iterable[str], now: float) -> None:
+        for name in names:
+            item = self.warming.get(name)
+            if item is not None:
+                item.sent = True
+                item.deadline = now + self._limit
+                self.deadline = min(self.deadline, item.deadline)
+
+    def clusters_acknowledged(self, names: Iterable[str], now: float) -> None:
+        for name in names:
+            item = self.warming.get(name)
+            if item is not None and item.endpoints is None:
+                self._ready(name, item, now)
+
+    def endpoints_sent(self, names: Iterable[str], nonce: str) -> None:
+        for endpoints in names:
+            for name in self._by_endpoints.get(endpoints, ()):
+                item = self.warming[name]
+                if item.sent:
+                    item.nonce = nonce
+
+    def endpoints_acknowledged(self, names: Iterable[str], nonce: str, now: float) -> None:
+        for endpoints in names:
+            for name in tuple(self._by_endpoints.get(endpoints, ())):
+                item = self.warming[name]
+                if item.nonce == nonce:
+                    self._ready(name, item, now)
+
+    def expire(self, now: float) -> None:
+        for name in [n for n, w in self.warming.items() if w.deadline <= now]:
+            self.drop(name)
+        self.deadline = min((w.deadline for w in self.warming.values()), default=inf)
+
+    def _ready(self, name: str, item: _Warming, now: float) -> None:
+        if item.hold <= 0:
+            self.drop(name)
+            return
+        # Without a healthy endpoint the first requests would be answered 503 (envoy.md §2, Ordering and refusals).
+        item.nonce = ""
+        item.deadline = now + item.hold
+        self.deadline = min(self.deadline, item.deadline)
+
+    def _forget_endpoints(self, name: str) -> None:
+        endpoints = self.warming[name].endpoints
+        if endpoints is not None:
+            names = self._by_endpoints[endpoints]
+            names.discard(name)
+            if not names:
+                del self._by_endpoints[endpoints]

@@ -1,0 +1,165 @@
+"""What every client should have: the current resources of each type, shared by all streams of one shape.
+
+Only `Hub.publish` and the verdicts of Envoys (accepted, refused) change it; streams read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from hashlib import blake2b
+
+import msgspec
+
+from contour.envoy.resource import (
+    CLUSTER,
+    ENDPOINTS,
+    LISTENER,
+    ROUTE,
+    RUNTIME,
+    SCOPED_ROUTE,
+    SECRET,
+    Resource,
+    TypeUrl,
+)
+from contour.xds import wire
+
+TYPES = (CLUSTER, ENDPOINTS, SECRET, RUNTIME, SCOPED_ROUTE, ROUTE, LISTENER)
+
+Changes = Mapping[TypeUrl, tuple[Mapping[str, Resource], AbstractSet[str]]]
+
+# Refusals of versions that are no longer wanted are remembered in case they come back, up to this many.
+_REMEMBERED = 4096
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One version of a resource, encoded once; `prefix + body` is its item in a delta response of any stream."""
+
+    name: str
+    version: str
+    prefix: bytes
+    body: bytes
+    digest: int  # of name and version; the XOR over a set of entries is the version of the set
+    endpoints: str | None = None  # a cluster's endpoint assignment
+
+    def __repr__(self) -> str:  # a Secret's bytes never reach a log
+        return f"Entry({self.name!r}, {self.version})"
+
+
+FORGOTTEN = Entry("", "\0forgotten", b"", b"", 0)  # the client must be told, whatever it was told before
+ABSENT = Entry("", "\0absent", b"", b"", 0)  # the client asked for the name and knows that it does not exist
+KEPT = Entry("", "\0kept", b"", b"", 0)  # the wanted version was refused: leave with the client what it has
+
+
+def entry(type_url: TypeUrl, resource: Resource) -> Entry:
+    body = resource.body
+    return Entry(
+        resource.name,
+        resource.version,
+        wire.delta_prefix(type_url, resource.name, resource.version, len(body)),
+        body,
+        digest(resource.name, resource.version),
+        wire.endpoints_of(resource.name, body) if type_url == CLUSTER else None,
+    )
+
+
+def claimed(name: str, version: str) -> Entry:
+    """What a reconnecting client says it has; its bytes are not ours."""
+    return Entry(name, version, b"", b"", 0)
+
+
+def digest(name: str, version: str) -> int:
+    return int.from_bytes(blake2b(f"{name}\0{version}".encode(), digest_size=8).digest())
+
+
+class Snapshot:
+    def __init__(self) -> None:
+        self.ready = False
+        self.sequence = 0
+        self.tables: dict[TypeUrl, dict[str, Entry]] = {t: {} for t in TYPES}
+        self.digests: dict[TypeUrl, int] = dict.fromkeys(TYPES, 0)
+        # Seconds that a new cluster needs after its endpoints arrived, because its first health check must pass.
+        self.health_holds: dict[str, float] = {}
+        self._good: dict[TypeUrl, dict[str, Entry]] = {t: {} for t in TYPES}
+        self._refused: dict[tuple[TypeUrl, str, str], str] = {}
+        # Last good versions that stand in for refused ones: what they mention must not be removed.
+        self.stand_ins: dict[tuple[TypeUrl, str], Entry] = {}
+
+    def publish(self, changes: Changes, health_holds: Mapping[str, float] | None = None) -> dict[TypeUrl, list[str]]:
+        """Take a change set; returns the names that differ from before, per type."""
+        touched: dict[TypeUrl, list[str]] = {}
+        self.sequence += 1
+        self.ready = True
+        for type_url, (present, removed) in changes.items():
+            table, good = self.tables[type_url], self._good[type_url]
+            names = []
+            for name, resource in present.items():
+                old = table.get(name)
+                if old is not None and old.version == resource.version:
+                    continue
+                new = entry(type_url, resource)
+                table[name] = new
+                self.digests[type_url] ^= new.digest ^ (old.digest if old else 0)
+                self.stand_ins.pop((type_url, name), None)
+                if (type_url, name, new.version) in self._refused:
+                    self._stand_in(type_url, name)
+                names.append(name)
+            for name in removed:
+                old = table.pop(name, None)
+                if old is None:
+                    continue
+                self.digests[type_url] ^= old.digest
+                good.pop(name, None)
+                self.stand_ins.pop((type_url, name), None)
+                if type_url == CLUSTER:
+                    self.health_holds.pop(name, None)
+                names.append(name)
+            if names:
+                touched[type_url] = names
+        if health_holds:
+            self.health_holds.update(health_holds)
+        return touched
+
+    def target(self, type_url: TypeUrl, name: str) -> Entry | None:
+        """What a client should have under this name: an entry, None for nothing, KEPT for whatever it has."""
+        current = self.tables[type_url].get(name)
+        if current is None or (type_url, name, current.version) not in self._refused:
+            return current
+        return self.stand_ins.get((type_url, name), KEPT)
+
+    def version(self, type_url: TypeUrl) -> str:
+        return f"{self.digests[type_url]:016x}"
+
+    def accept(self, type_url: TypeUrl, items: Iterable[Entry]) -> list[Entry]:
+        """An Envoy runs these; returns those that none had acknowledged before."""
+        table, good, fresh = self.tables[type_url], self._good[type_url], []
+        for item in items:
+            known = good.get(item.name)
+            if table.get(item.name) is item and known is not item:
+                good[item.name] = item
+                fresh.append(item)
+        return fresh
+
+    def refuse(self, type_url: TypeUrl, item: Entry, text: str) -> bool:
+        """An Envoy refuses this version. False: another accepted it, so it is a matter of that one Envoy."""
+        good = self._good[type_url].get(item.name)
+        if good is not None and good.version == item.version:
+            return False
+        self._refused[type_url, item.name, item.version] = text
+        while len(self._refused) > _REMEMBERED:
+            del self._refused[next(iter(self._refused))]
+        current = self.tables[type_url].get(item.name)
+        if current is not None and current.version == item.version:
+            self._stand_in(type_url, item.name)
+        return True
+
+    def refusal(self, type_url: TypeUrl, name: str) -> tuple[str, str] | None:
+        """Version and text, when the current version of a resource is a refused one."""
+        current = self.tables[type_url].get(name)
+        text = self._refused.get((type_url, name, current.version)) if current else None
+        return None if current is None or text is None else (current.version, text)
+
+    def _stand_in(self, type_url: TypeUrl, name: str) -> None:
+        good = self._good[type_url].get(name)
+        if good is not None:
+            self.stand_ins[type_url, name] = good
