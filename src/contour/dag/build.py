@@ -32,7 +32,8 @@ class Graph:
     serving_secrets: Derived[Ref, ServingSecret | Invalid]
 
     def __init__(self, engine: Engine, store: Store, options: Options) -> None:
-        self._store = store
+        self.store = store
+        self.options = options
         self._sources = Sources(engine, store, options)
         self.serving_secrets = self._sources.serving_secrets
         self.hosts = engine.collection(
@@ -47,8 +48,8 @@ class Graph:
     def _host(self, read: Read, name: str) -> Host | None:
         ingress = ingress_host(read, self._sources, name)
         lookup = Lookup(read, self._sources)
-        refs = read(self._store.proxies_by_host, name)
-        claimants = read(self._store.proxies_by_fqdn, name.lower()) if refs else frozenset()
+        refs = read(self.store.proxies_by_host, name)
+        claimants = read(self.store.proxies_by_fqdn, name.lower()) if refs else frozenset()
         if len(claimants) > 1:
             verdict = duplicate(name, claimants)
             return _assembled(name, ingress, None, RootOutcome(verdicts=tuple((ref, verdict) for ref in sorted(refs))))

@@ -41,3 +41,9 @@ def endpoint(one: Endpoint) -> str:
 def cluster(c: graph.Cluster) -> bytes:
     """Which of the clusters that share a name is sent: any, but the same one on every replica."""
     return msgspec.msgpack.encode(c)
+
+
+def endpoint_source(source: tuple[graph.ServicePort, str]) -> tuple[bool, str, int]:
+    """Which of the clusters that share an assignment says where its endpoints are: one that names a health port."""
+    port, health_port_name = source
+    return not health_port_name, health_port_name, port.port

@@ -1,0 +1,228 @@
+"""The reference's own shape (envoy.md §2): for its bootstrap, its command line and comparison with it.
+
+One RouteConfiguration for all plain hosts and one for each TLS host, one filter chain for each TLS host, certificates
+under names that change with their content. Listeners and `ingress_http` are O(hosts) by nature: they are joined from
+pieces that are serialised already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from contour.api.meta import Ref
+from contour.dag import graph
+from contour.dag.build import Graph
+from contour.dag.secrets import ServingSecret
+from contour.envoy import (
+    config_source,
+    hcm,
+    listener,
+    names,
+    order,
+    pb,
+    runtime,
+    secret,
+    static,
+    tls,
+    upstreams,
+    virtualhost,
+)
+from contour.envoy.cluster import cluster
+from contour.envoy.filters.order import http_filters
+from contour.envoy.options import Options
+from contour.envoy.resource import (
+    CLUSTER,
+    ENDPOINTS,
+    LISTENER,
+    ROUTE,
+    RUNTIME,
+    SECRET,
+    Resource,
+    Withheld,
+    resource,
+    version_of,
+)
+from contour.envoy.upstreams import Shape
+from contour.reactive import Collection, Derived, Engine, Index, Read
+
+_ANY_HOST = "*"
+_Resources = Collection[str, Resource | Withheld]
+_Piece = Callable[[Read, str], bytes | None]  # one host's part of an aggregate, serialised
+
+
+def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
+    """Declare the shape's collections; the next commit computes them. Nothing is ever withheld from this shape."""
+    hosts = graph_.hosts
+    plain: Collection[str, bytes] = engine.collection("classic virtual hosts", (hosts,), _plain(hosts))
+    chains: Collection[str, bytes] = engine.collection("classic filter chains", (hosts,), _chain(graph_, options))
+    return {
+        CLUSTER: upstreams.clusters(
+            engine, graph_, lambda c: resource(names.cluster(c), cluster(c, options, config_source.CLASSIC))
+        ),
+        ENDPOINTS: upstreams.assignments(engine, graph_),
+        SECRET: _secrets(engine, graph_),
+        LISTENER: _listeners(engine, plain, chains, options),
+        ROUTE: _routes(engine, hosts, plain),
+        RUNTIME: _constants(engine, "runtime", (runtime.layer(),)),
+    }
+
+
+def _encoded(name: str, body: bytes) -> Resource:
+    return Resource(name, version_of(body), body)
+
+
+def _constants(engine: Engine, title: str, messages: tuple[pb.Runtime, ...]) -> _Resources:
+    resources = {message.name: resource(message.name, message) for message in messages}
+    return engine.collection(title, (frozenset(resources),), lambda _, name: resources[name])
+
+
+# --- routes -------------------------------------------------------------------------------------------------------
+
+
+def _plain(hosts: Collection[str, graph.Host]) -> _Piece:
+    def virtual_host(read: Read, name: str) -> bytes | None:
+        host = read(hosts, name)
+        if host is None or host.http is None:
+            return None
+        return pb.serialize(virtualhost.virtual_host(name, host.http.routes, secure=False))
+
+    return virtual_host
+
+
+def _routes(engine: Engine, hosts: Collection[str, graph.Host], plain: Collection[str, bytes]) -> _Resources:
+    """`ingress_http` is there even when no host is."""
+    secure: Index[str, str] = engine.index("classic route configurations", hosts, _secure_names)
+
+    def configuration(read: Read, name: str) -> Resource | None:
+        if name == names.INGRESS_HTTP:
+            pieces = read(plain.all, None)
+            ordered = [pieces[host] for host in sorted(pieces, key=order.virtual_host)]
+            return _encoded(name, virtualhost.encoded_route_configuration(name, ordered))
+        (host_name,) = read(secure, name)
+        host = read(hosts, host_name)
+        if host is None or host.https is None:
+            return None
+        virtual_host = virtualhost.virtual_host(host_name, host.https.routes, secure=True)
+        return resource(name, virtualhost.route_configuration(name, [virtual_host]))
+
+    return engine.collection("classic routes", (frozenset((names.INGRESS_HTTP,)), secure), configuration)
+
+
+def _secure_names(name: str, host: graph.Host) -> Iterator[tuple[str, str]]:
+    if host.https is not None:
+        yield names.https_route_configuration(name), name
+
+
+# --- listeners ----------------------------------------------------------------------------------------------------
+
+
+def _listeners(
+    engine: Engine, plain: Collection[str, bytes], chains: Collection[str, bytes], options: Options
+) -> _Resources:
+    own = {message.name: resource(message.name, message) for message in static.listeners(options)}
+    any_plain: Derived[None, bool] = engine.derived("any plain host", lambda read, _: bool(read(plain.all, None)))
+
+    def one(read: Read, name: str) -> Resource | None:
+        if name == names.INGRESS_HTTP:
+            return _plain_listener(options) if read(any_plain, None) else None
+        if name == names.INGRESS_HTTPS:
+            pieces = read(chains.all, None)
+            ordered = [pieces[host] for host in sorted(pieces, key=lambda host: order.filter_chain(_server_name(host)))]
+            return _secure_listener(ordered, options) if ordered else None
+        return own[name]
+
+    keys = frozenset((names.INGRESS_HTTP, names.INGRESS_HTTPS, *own))
+    return engine.collection("classic listeners", (keys,), one)
+
+
+def _plain_listener(options: Options) -> Resource:
+    name = names.INGRESS_HTTP
+    manager = hcm.connection_manager(
+        options,
+        stat_prefix=name,
+        access_log_path=options.http_access_log,
+        routes=pb.Rds(route_config_name=name, config_source=config_source.CLASSIC),
+        filters=http_filters("http", options),
+    )
+    chain = pb.FilterChain(filters=[hcm.network_filter(manager)])
+    return resource(name, listener.listener(name, options.http_address, options.http_port, [chain], options, tls=False))
+
+
+def _secure_listener(chains: list[bytes], options: Options) -> Resource:
+    name = names.INGRESS_HTTPS
+    return _encoded(
+        name, listener.encoded_listener(name, options.https_address, options.https_port, chains, options, tls=True)
+    )
+
+
+def _server_name(host: str) -> str:
+    """ "" for the host that takes every server name."""
+    return "" if host == _ANY_HOST else host
+
+
+def _chain(graph_: Graph, options: Options) -> _Piece:
+    hosts, secrets = graph_.hosts, graph_.serving_secrets
+
+    def chain(read: Read, name: str) -> bytes | None:
+        host = read(hosts, name)
+        if host is None or host.https is None or host.https.secret is None:
+            return None
+        serving = read(secrets, host.https.secret)
+        if not isinstance(serving, ServingSecret):
+            return None
+        return pb.serialize(_filter_chain(name, host.https, serving, options))
+
+    return chain
+
+
+def _filter_chain(name: str, host: graph.SecureVirtualHost, serving: ServingSecret, options: Options) -> pb.FilterChain:
+    manager = hcm.connection_manager(
+        options,
+        stat_prefix=names.INGRESS_HTTPS,
+        access_log_path=options.https_access_log,
+        routes=pb.Rds(route_config_name=names.https_route_configuration(name), config_source=config_source.CLASSIC),
+        filters=http_filters("https", options),
+    )
+    server_name = _server_name(name)
+    match = (
+        pb.FilterChainMatch(server_names=[server_name])
+        if server_name
+        else pb.FilterChainMatch(transport_protocol="tls")
+    )
+    return pb.FilterChain(
+        filter_chain_match=match,
+        filters=[hcm.network_filter(manager)],
+        transport_socket=tls.downstream(
+            names.secret(serving.ref, serving.certificate),
+            config_source.CLASSIC,
+            options,
+            min_tls=host.min_tls,
+            max_tls=host.max_tls,
+        ),
+    )
+
+
+# --- secrets ------------------------------------------------------------------------------------------------------
+
+
+def _secrets(engine: Engine, graph_: Graph) -> _Resources:
+    """The certificates that TLS hosts serve with, under names that their content decides."""
+    in_use: Index[Ref, None] = engine.index("serving secrets in use", graph_.hosts, _secrets_in_use)
+
+    def served(read: Read, ref: Ref) -> Resource | None:
+        serving = read(graph_.serving_secrets, ref)
+        if not isinstance(serving, ServingSecret):
+            return None
+        name = names.secret(ref, serving.certificate)
+        return resource(name, secret.tls_certificate(name, serving.certificate, serving.private_key))
+
+    by_ref: Collection[Ref, Resource] = engine.collection("classic secrets by object", (in_use,), served)
+    by_name: Index[str, Resource] = engine.index("classic secrets by name", by_ref, lambda _, one: ((one.name, one),))
+    return engine.collection(
+        "classic secrets", (by_name,), lambda read, name: min(read(by_name, name), key=lambda one: one.version)
+    )
+
+
+def _secrets_in_use(_: str, host: graph.Host) -> Iterator[tuple[Ref, None]]:
+    if host.https is not None and host.https.secret is not None:
+        yield host.https.secret, None

@@ -1,0 +1,61 @@
+"""Clusters and their endpoints, which both shapes have in common: one resource for each name that hosts use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from contour.api.meta import Ref
+from contour.dag import graph
+from contour.dag.build import Graph
+from contour.envoy import endpoints, names, order
+from contour.envoy.resource import Resource, TypeUrl, Withheld, resource
+from contour.reactive import Collection, Engine, Index, Read
+
+# What a shape is: its resources by type, each keyed by resource name.
+Shape = Mapping[TypeUrl, Collection[str, Resource | Withheld]]
+
+
+def clusters(
+    engine: Engine, graph_: Graph, translate: Callable[[graph.Cluster], Resource | Withheld]
+) -> Collection[str, Resource | Withheld]:
+    """Clusters of one name are sent once, although their names do not tell all their settings (httpproxy.md §4.3)."""
+    by_name: Index[str, graph.Cluster] = engine.index("clusters by name", graph_.hosts, _named_clusters)
+
+    def cluster(read: Read, name: str) -> Resource | Withheld:
+        return translate(min(read(by_name, name), key=order.cluster))
+
+    return engine.collection("clusters", (by_name,), cluster)
+
+
+def assignments(engine: Engine, graph_: Graph) -> Collection[str, Resource | Withheld]:
+    store, loopback = graph_.store, graph_.options.loopback_endpoints
+    by_name: Index[str, tuple[graph.ServicePort, str]] = engine.index(
+        "endpoint sources by name", graph_.hosts, _endpoint_sources
+    )
+
+    def assignment(read: Read, name: str) -> Resource | Withheld:
+        port, health_port_name = min(read(by_name, name), key=order.endpoint_source)
+        service = Ref(port.namespace, port.service)
+        slices = [
+            piece for ref in read(store.slices_by_service, service) if (piece := read(store.endpoint_slices, ref))
+        ]
+        if not slices and (older := read(store.endpoints, service)):
+            message = endpoints.assignment_of_endpoints(name, port, health_port_name, older, loopback=loopback)
+        else:
+            message = endpoints.assignment(name, port, health_port_name, slices, loopback=loopback)
+        return resource(name, message)
+
+    return engine.collection("endpoints", (by_name,), assignment)
+
+
+def _named_clusters(_: str, host: graph.Host) -> Iterator[tuple[str, graph.Cluster]]:
+    for cluster in host.clusters:
+        yield names.cluster(cluster), cluster
+
+
+def _endpoint_sources(_: str, host: graph.Host) -> Iterator[tuple[str, tuple[graph.ServicePort, str]]]:
+    """Of clusters whose endpoints Envoy is told: it resolves external names itself."""
+    for cluster in host.clusters:
+        if not cluster.service.external_name:
+            health_port_name = cluster.health_check.port_name if cluster.health_check else ""
+            yield names.assignment(cluster.service), (cluster.service, health_port_name)
