@@ -130,16 +130,11 @@ def _names_of_first(chain: bytes) -> tuple[str, ...] | Invalid:
     if isinstance(certificates, Invalid):
         return certificates
     try:
-        names = certificates[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        dns_names = tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
-        named = bool(dns_names or names.get_values_for_type(x509.IPAddress))
-    except x509.ExtensionNotFound:
-        dns_names, named = (), False
+        dns_names, addresses = _alternative_names(certificates[0])
+        named = dns_names or addresses or _common_name(certificates[0])
     except _UNREADABLE as error:
         return Invalid(f"x509: {error}")
-    if not named and not _common_name(certificates[0]):
-        return Invalid("certificate has no common name or subject alt name")
-    return dns_names
+    return dns_names if named else Invalid("certificate has no common name or subject alt name")
 
 
 @_by_digest
@@ -151,9 +146,7 @@ def _key_error(text: bytes) -> str:
 
 @_by_digest
 def _envoy_error(chain: bytes, key_text: bytes) -> str:
-    """Tried with Envoy 1.40 (`--mode validate`); dates, order and trust of the further certificates are all the same
-    to it, and Ed25519 and any RSA exponent are fine.
-    """
+    """What Envoy 1.40 says to `--mode validate`. It does not look at dates nor at the further certificates."""
     certificates, key = _certificates(chain), _private_key(key_text)
     if isinstance(certificates, Invalid) or isinstance(key, Invalid):
         raise TypeError("only a secret that was found valid can be asked about")
@@ -174,13 +167,11 @@ def _envoy_error(chain: bytes, key_text: bytes) -> str:
 
 
 def _extension_error(leaf: x509.Certificate) -> str:
-    extensions = leaf.extensions
-    for extension in extensions:
-        value = extension.value
+    # BoringSSL holds only ECDSA certificates to their key usage: TLS 1.2 has a use for RSA keys that do not sign.
+    ecdsa = isinstance(leaf.public_key(), ec.EllipticCurvePublicKey)
+    for value in (extension.value for extension in leaf.extensions):
         if isinstance(value, x509.TLSFeature) and x509.TLSFeatureType.status_request in value:
             return "invalid TLS certificate: it requires OCSP stapling, which is not configured"
-        # BoringSSL holds only ECDSA certificates to it: TLS 1.2 still had a use for RSA keys that do not sign.
-        ecdsa = isinstance(leaf.public_key(), ec.EllipticCurvePublicKey)
         if isinstance(value, x509.KeyUsage) and ecdsa and not value.digital_signature:
             return "invalid TLS certificate: its key usage does not allow digital signatures"
     return ""
@@ -243,10 +234,21 @@ def _load_key(block: pem.Block) -> PrivateKeyTypes | Invalid:
 
 def _consistent(key: rsa.RSAPrivateNumbers) -> bool:
     return (
-        key.p * key.q == key.public_numbers.n
+        min(key.p, key.q) > 2
+        and key.p * key.q == key.public_numbers.n
         and key.d * key.public_numbers.e % (key.p - 1) == 1
         and key.d * key.public_numbers.e % (key.q - 1) == 1
     )
+
+
+def _alternative_names(certificate: x509.Certificate) -> tuple[tuple[str, ...], bool]:
+    """DNS names in lower case, and whether there are addresses besides."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return (), False
+    dns_names = tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
+    return dns_names, bool(names.get_values_for_type(x509.IPAddress))
 
 
 def _common_name(certificate: x509.Certificate) -> str:
