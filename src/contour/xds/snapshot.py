@@ -75,21 +75,21 @@ def digest(name: str, version: str) -> int:
 class Snapshot:
     def __init__(self) -> None:
         self.ready = False
-        self.sequence = 0
         self.tables: dict[TypeUrl, dict[str, Entry]] = {t: {} for t in TYPES}
         self.digests: dict[TypeUrl, int] = dict.fromkeys(TYPES, 0)
         # Seconds that a new cluster needs after its endpoints arrived, because its first health check must pass.
         self.health_holds: dict[str, float] = {}
         self._good: dict[TypeUrl, dict[str, Entry]] = {t: {} for t in TYPES}
         self._refused: dict[tuple[TypeUrl, str, str], str] = {}
+        self._returned: list[tuple[TypeUrl, str, str, str]] = []
         # Last good versions that stand in for refused ones: what they mention must not be removed.
         self.stand_ins: dict[tuple[TypeUrl, str], Entry] = {}
 
     def publish(self, changes: Changes, health_holds: Mapping[str, float] | None = None) -> dict[TypeUrl, list[str]]:
         """Take a change set; returns the names that differ from before, per type."""
         touched: dict[TypeUrl, list[str]] = {}
-        self.sequence += 1
         self.ready = True
+        self._returned.clear()
         for type_url, (present, removed) in changes.items():
             table, good = self.tables[type_url], self._good[type_url]
             names = []
@@ -101,8 +101,10 @@ class Snapshot:
                 table[name] = new
                 self.digests[type_url] ^= new.digest ^ (old.digest if old else 0)
                 self.stand_ins.pop((type_url, name), None)
-                if (type_url, name, new.version) in self._refused:
+                refusal = self._refused.get((type_url, name, new.version))
+                if refusal is not None:
                     self._stand_in(type_url, name)
+                    self._returned.append((type_url, name, new.version, refusal))
                 names.append(name)
             for name in removed:
                 old = table.pop(name, None)
@@ -153,11 +155,14 @@ class Snapshot:
             self._stand_in(type_url, item.name)
         return True
 
-    def refusal(self, type_url: TypeUrl, name: str) -> tuple[str, str] | None:
-        """Version and text, when the current version of a resource is a refused one."""
-        current = self.tables[type_url].get(name)
-        text = self._refused.get((type_url, name, current.version)) if current else None
-        return None if current is None or text is None else (current.version, text)
+    def returned(self) -> tuple[tuple[TypeUrl, str, str, str], ...]:
+        """Type, name, version and Envoy's text of what the last publish brought back although it was refused before."""
+        return tuple(self._returned)
+
+    def fetched(self, type_url: TypeUrl, name: str) -> Entry | None:
+        """What a client that has nothing is given."""
+        item = self.target(type_url, name)
+        return None if item is KEPT else item
 
     def _stand_in(self, type_url: TypeUrl, name: str) -> None:
         good = self._good[type_url].get(name)
