@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Generic, Protocol, TypeVar
 
 from contour.reactive.cell import Node, OrderError, Tracker
 
@@ -94,6 +94,3 @@ class Whole(Generic[K, V]):
 
 def out_of_order(name: str) -> OrderError:
     return OrderError(f"{name} is read by a collection that is not declared after it")
-
-
-Entries = Callable[[K, V], Iterable[tuple[Any, Any]]]
