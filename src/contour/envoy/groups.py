@@ -1,0 +1,262 @@
+"""Groups of TLS hosts, the server names of their filter chains, and who may answer for which name (envoy.md §2).
+
+Hosts of one group share every setting that a connection has before a request is read: the serving secret (by
+reference) and the TLS versions. A group's name is part of its hosts' scope keys, so that a connection which one
+group's chain accepted reaches only hosts of that group.
+
+Server names come from configured hosts alone, never from what a certificate lists: anybody can write a certificate
+with somebody else's name in it. Adding a host behind a wildcard name that its group has already changes no chain:
+what is read here are sets of entries that many hosts share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from contour.api.meta import ObjectRef, Ref
+from contour.dag.build import Graph
+from contour.dag.graph import Host
+from contour.dag.secrets import ServingSecret, envoy_accepts
+from contour.envoy.options import Options
+from contour.reactive import Collection, Derived, Engine, Index, Read
+
+ANY_HOST = "*"
+
+_DAY = len("2026-01-31")
+_UNSAFE = re.compile(r"[^a-z0-9.-]")  # in a scope key: `:` ends it, `/` ends the group, `%` begins a format
+
+
+class Group(NamedTuple):
+    """What a filter chain is for. Equal settings are one group, whoever configured the hosts."""
+
+    secret: Ref
+    min_tls: str
+    max_tls: str
+
+    @property
+    def name(self) -> str:
+        """Readable, stable, and never the `http` of the plain listener: it has two dots."""
+        return _name(self)
+
+
+class Member(NamedTuple):
+    """A TLS host as its group sees it. `claim`: the wildcard server name that would cover it, or the host itself."""
+
+    group: Group
+    claim: str
+    created: str
+    root: ObjectRef | None
+
+
+class Place(NamedTuple):
+    """The chain that accepts connections for a host; `server_name` is `*` for a chain without server names."""
+
+    group: Group
+    server_name: str
+
+
+class Chain(NamedTuple):
+    """`second_look`: the group serves wildcard hosts under this name, whose scope the first selection misses."""
+
+    group: Group
+    server_name: str
+    second_look: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.group.name}/{self.server_name}"
+
+
+class _Claim(NamedTuple):
+    group: Group
+    configured: bool  # the name is a host of the group, not only a name in its certificate
+
+
+class Groups:
+    """Declared on an engine. Keys of `members`, `places` and `misdirected` are host names in lower case."""
+
+    def __init__(self, engine: Engine, graph: Graph, options: Options) -> None:
+        self._graph = graph
+        self._options = options
+
+        self._written: Index[str, str] = engine.index("TLS hosts by name", graph.hosts, _by_name)
+        used: Index[Ref, bool] = engine.index("serving secrets in use", graph.hosts, _secret)
+        # Everything below reads what certificates say through indexes: a rotation that changes no name stops there.
+        self.certificates: Collection[Ref, tuple[str, ...]] = engine.collection(
+            "wildcard names of certificates", (used,), self._wildcards
+        )
+        self._named: Index[Ref, str] = engine.index("wildcard names by secret", self.certificates, _each)
+        self.refused: Collection[Ref, str] = engine.collection("refused secrets", (used,), self._refusal)
+        self._unusable: Index[Ref, bool] = engine.index("unusable secrets", self.refused, _there)
+
+        self.members: Collection[str, Member] = engine.collection("TLS hosts", (self._written,), self._member)
+        self._claims: Index[str, _Claim] = engine.index("claims of server names", self.members, _claims)
+        self._days: Index[tuple[Group, str], str] = engine.index("days of claims", self.members, _days)
+        self._ages: Index[tuple[Group, str, str], tuple[str, ObjectRef | None]] = engine.index(
+            "ages of claims", self.members, _ages
+        )
+        self._oldest: Derived[tuple[Group, str], tuple[str, tuple[str, ...]]] = engine.derived(
+            "oldest root of a claim", self._oldest_root
+        )
+        self._owner: Derived[str, Group | None] = engine.derived("owner of a server name", self._owner_of)
+        self.wildcard_hosts: Index[str, str] = engine.index("wildcard hosts by group", self.members, _wildcard_hosts)
+
+        self.places: Collection[str, Place] = engine.collection("places of TLS hosts", (self.members,), self._place)
+        self._answering: Index[str, Group] = engine.index("groups by server name", self.places, _server_name)
+        self.chains: Collection[str, Chain] = engine.collection("filter chains", (self._answering,), self._chain)
+        self.misdirected: Collection[str, tuple[str, ...]] = engine.collection(
+            "groups that others' connections may be held by", (self.members,), self._others
+        )
+
+    def host(self, read: Read, name: str) -> Host | None:
+        """The host of a lower-case name. Two spellings can meet only where nobody validated them: one serves."""
+        written = read(self._written, name)
+        return read(self._graph.hosts, min(written)) if written else None
+
+    def _wildcards(self, read: Read, ref: Ref) -> tuple[str, ...] | None:
+        secret = read(self._graph.serving_secrets, ref)
+        if not isinstance(secret, ServingSecret):
+            return None
+        return tuple(sorted({name for name in secret.dns_names if _is_wildcard(name)})) or None
+
+    def _refusal(self, read: Read, ref: Ref) -> str | None:
+        secret = read(self._graph.serving_secrets, ref)
+        if not isinstance(secret, ServingSecret):
+            return secret.text
+        refusal = envoy_accepts(secret)
+        return refusal.text if refusal else None
+
+    def _member(self, read: Read, name: str) -> Member | None:
+        host = self.host(read, name)
+        if host is None or host.https is None or host.https.secret is None:
+            return None
+        secure = host.https
+        group = Group(
+            host.https.secret,
+            max(self._options.min_tls, secure.min_tls),
+            min(self._options.max_tls, secure.max_tls),
+        )
+        wildcard = _covering(name)
+        claim = wildcard if wildcard and wildcard in read(self._named, group.secret) else name
+        return Member(group, claim, host.created or "", host.roots[0] if host.roots else None)
+
+    def _owner_of(self, read: Read, server_name: str) -> Group | None:
+        """The group that configures the name as a host, else the one with the oldest root object."""
+        claims = read(self._claims, server_name)
+        for claim in claims:
+            if claim.configured:
+                return claim.group
+        groups = [claim.group for claim in claims]
+        if len(groups) < 2:
+            return groups[0] if groups else None
+        return min(groups, key=lambda group: (read(self._oldest, (group, server_name)), group))
+
+    def _oldest_root(self, read: Read, claim: tuple[Group, str]) -> tuple[str, tuple[str, ...]]:
+        """Only asked for when two groups claim a name. By days first, so that few entries are looked at."""
+        day = min(read(self._days, claim))
+        created, root = min(read(self._ages, (*claim, day)), key=lambda age: (age[0], age[1] or ()))
+        return created, root or ()
+
+    def _place(self, read: Read, name: str) -> Place | None:
+        member = read(self.members, name)
+        if member is None:
+            return None
+        if member.claim != name and read(self._owner, member.claim) == member.group:
+            return Place(member.group, member.claim)
+        return Place(member.group, name)
+
+    def _chain(self, read: Read, server_name: str) -> Chain | None:
+        group = min(read(self._answering, server_name))
+        if read(self._unusable, group.secret):
+            return None  # a chain whose secret does not come keeps its whole listener warming for 15 s
+        hosts = read(self.wildcard_hosts, group.name)
+        second_look = server_name in hosts or (ANY_HOST in hosts and _is_wildcard(server_name))
+        return Chain(group, server_name, second_look)
+
+    def _others(self, read: Read, name: str) -> tuple[str, ...] | None:
+        """Names of the other groups whose chains may hold a connection that was opened for this host."""
+        member = read(self.members, name)
+        if member is None or name == ANY_HOST:
+            return None
+        groups = {group for wildcard in _suffixes(name) for group in read(self._answering, wildcard)}
+        return tuple(sorted(group.name for group in groups - {member.group})) or None
+
+
+@lru_cache(maxsize=65536)
+def _name(group: Group) -> str:
+    digest = hashlib.blake2b("|".join((*group.secret, *group[1:])).encode(), digest_size=5).hexdigest()
+    return _UNSAFE.sub("_", f"{group.secret.namespace}.{group.secret.name}".lower()) + f".{digest}"
+
+
+def _is_wildcard(name: str) -> bool:
+    """`*.suffix`, the only form that Envoy takes: `w*.x` makes it refuse the whole listener."""
+    return name.startswith("*.") and "*" not in name[1:] and len(name) > 2
+
+
+def _covering(host: str) -> str | None:
+    """The wildcard name that covers an exact host in a certificate: one label (RFC 6125 §6.4.3)."""
+    first, dot, rest = host.partition(".")
+    return f"*.{rest}" if dot and rest and first != "*" else None
+
+
+def _suffixes(host: str) -> Iterator[str]:
+    """The server names under which Envoy may have accepted a connection for this host: any number of labels."""
+    rest = host.removeprefix("*.")
+    while True:
+        _, dot, rest = rest.partition(".")
+        if not dot:
+            break
+        yield f"*.{rest}"
+    yield ANY_HOST
+
+
+# --- entries of the indexes -----------------------------------------------------------------------------------------
+
+
+def _by_name(name: str, host: Host) -> Iterable[tuple[str, str]]:
+    if host.https is not None:
+        yield name.lower(), name
+
+
+def _secret(_: str, host: Host) -> Iterable[tuple[Ref, bool]]:
+    if host.https is not None and host.https.secret is not None:
+        yield host.https.secret, True
+
+
+def _each(ref: Ref, names: tuple[str, ...]) -> Iterable[tuple[Ref, str]]:
+    for name in names:
+        yield ref, name
+
+
+def _there(ref: Ref, _: str) -> Iterable[tuple[Ref, bool]]:
+    yield ref, True
+
+
+def _claims(host: str, member: Member) -> Iterable[tuple[str, _Claim]]:
+    if host.startswith("*"):
+        yield host, _Claim(member.group, configured=True)
+    elif member.claim != host:
+        yield member.claim, _Claim(member.group, configured=False)
+
+
+def _days(host: str, member: Member) -> Iterable[tuple[tuple[Group, str], str]]:
+    if member.claim != host:
+        yield (member.group, member.claim), member.created[:_DAY]
+
+
+def _ages(host: str, member: Member) -> Iterable[tuple[tuple[Group, str, str], tuple[str, ObjectRef | None]]]:
+    if member.claim != host:
+        yield (member.group, member.claim, member.created[:_DAY]), (member.created, member.root)
+
+
+def _wildcard_hosts(host: str, member: Member) -> Iterable[tuple[str, str]]:
+    if host.startswith("*"):
+        yield member.group.name, host
+
+
+def _server_name(_: str, place: Place) -> Iterable[tuple[str, Group]]:
+    yield place.server_name, place.group

@@ -1,0 +1,91 @@
+"""What Envoy would refuse although the reference sends it, found before it is sent (envoy.md §4).
+
+A refusal takes down more than its cause: Envoy keeps the old version of everything that came in the same answer. The
+rules of the API are in `rules`; what Envoy's code checks beyond them is here, as tried with Envoy 1.40.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from contour.api.meta import ObjectRef
+from contour.dag import graph
+from contour.envoy import pb, rules
+
+_ROUTE = re.compile(r"^routes\[(\d+)\]")
+_STATUSES = range(100, 600)
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """`objects`: those whose status is to say so."""
+
+    reason: str
+    objects: tuple[ObjectRef, ...] = ()
+
+
+def of_virtual_host(message: pb.VirtualHost, routes: Sequence[graph.Route], host: graph.Host) -> Refusal | None:
+    """`routes` are those that the message was made from: a refusal is blamed on the origin of its route."""
+    problems = [(violation.path, violation.text) for violation in rules.violations(message)]
+    problems += [
+        (f"routes[{i}].{path}", text) for i, route in enumerate(message.routes) for path, text in _route(route)
+    ]
+    if not problems:
+        return None
+    indexes = [int(found[1]) for path, _ in problems if (found := _ROUTE.match(path))]
+    objects = dict.fromkeys(routes[i].origin for i in indexes) or dict.fromkeys(host.roots)
+    path, text = problems[0]
+    return Refusal(f"{path}: {text}", tuple(objects))
+
+
+def of_cluster(message: pb.Cluster, objects: Iterable[ObjectRef]) -> Refusal | None:
+    problems = [(violation.path, violation.text) for violation in rules.violations(message)]
+    problems += list(_health_checks(message.health_checks))
+    return Refusal(f"{problems[0][0]}: {problems[0][1]}", tuple(objects)) if problems else None
+
+
+def of_assignment(message: pb.ClusterLoadAssignment) -> Refusal | None:
+    """Endpoints that come by EDS have addresses, not names."""
+    for locality in message.endpoints:
+        for one in locality.lb_endpoints:
+            address = one.endpoint.address.socket_address.address
+            try:
+                ipaddress.ip_address(address)
+            except ValueError:
+                return Refusal(f"endpoint {address!r} is not an IP address")
+    return None
+
+
+def _route(route: pb.Route) -> Iterator[tuple[str, str]]:
+    yield from _headers(route)
+    if route.HasField("route"):
+        for i, cluster in enumerate(route.route.weighted_clusters.clusters):
+            for path, text in _headers(cluster):
+                yield f"route.weighted_clusters.clusters[{i}].{path}", text
+
+
+def _headers(message: pb.Route | pb.WeightedCluster.ClusterWeight) -> Iterator[tuple[str, str]]:
+    """Pseudo headers and Host are Envoy's own."""
+    for field in ("request_headers_to_remove", "response_headers_to_remove"):
+        for name in getattr(message, field):
+            if _is_reserved(name):
+                yield field, f"{name!r} may not be removed"
+    for field in ("request_headers_to_add", "response_headers_to_add"):
+        for option in getattr(message, field):
+            if _is_reserved(option.header.key):
+                yield field, f"{option.header.key!r} may not be set"
+
+
+def _is_reserved(name: str) -> bool:
+    return name.startswith(":") or name.lower() == "host"
+
+
+def _health_checks(checks: Iterable[pb.HealthCheck]) -> Iterator[tuple[str, str]]:
+    for i, check in enumerate(checks):
+        for j, status in enumerate(check.http_health_check.expected_statuses):
+            if status.start >= status.end or status.start not in _STATUSES or status.end - 1 not in _STATUSES:
+                path = f"health_checks[{i}].http_health_check.expected_statuses[{j}]"
+                yield path, f"[{status.start}, {status.end}) is not a range of statuses between 100 and 599"

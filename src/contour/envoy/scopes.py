@@ -1,0 +1,85 @@
+"""Scoped route configurations: the routes of one host, of a group's wildcard hosts, of nobody (421)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from contour.dag import graph
+from contour.envoy import names, pb, refusals, selection
+from contour.envoy.pieces import field
+from contour.envoy.resource import Resource, Withheld, resource, version_of
+from contour.envoy.virtualhost import route_configuration, virtual_host
+
+_ROUTE_CONFIGURATION = pb.ScopedRouteConfiguration.ROUTE_CONFIGURATION_FIELD_NUMBER
+_VIRTUAL_HOSTS = pb.RouteConfiguration.VIRTUAL_HOSTS_FIELD_NUMBER
+_MISDIRECTED_STATUS = 421
+_AUTHORITY = ":authority"
+
+
+def exact(scope: str, host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -> Resource | Withheld:
+    """Of one host. Over TLS a request for any other host on the connection is misdirected."""
+    name = host.name.lower()
+    message = virtual_host(name, routes, secure=secure)
+    if refusal := refusals.of_virtual_host(message, routes, host):
+        return Withheld(scope, refusal.reason, refusal.objects)
+    selection.mark_known(message)
+    selection.mark_upgrades(message)
+    configuration = route_configuration(scope, [message, misdirected("*")] if secure else [message])
+    selection.set_selected(configuration)
+    return resource(scope, _scope(scope, configuration))
+
+
+def wildcard(host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -> bytes | refusals.Refusal:
+    """The virtual host of a wildcard or any-host, serialised, as a piece of its group's scope."""
+    routes = [_in_any_case(route) for route in routes]
+    message = virtual_host(host.name.lower(), routes, secure=secure)
+    if refusal := refusals.of_virtual_host(message, routes, host):
+        return refusal
+    selection.mark_upgrades(message)
+    return pb.serialize(message)
+
+
+def of_wildcards(scope: str, pieces: Iterable[bytes]) -> Resource:
+    """All wildcard hosts of a group, matched by their domains as in an ordinary RouteConfiguration."""
+    configuration = route_configuration(scope)
+    selection.set_selected(configuration)
+    encoded = b"".join([pb.serialize(configuration), *(field(_VIRTUAL_HOSTS, piece) for piece in pieces)])
+    body = pb.serialize(_scope(scope, None)) + field(_ROUTE_CONFIGURATION, encoded)
+    return Resource(scope, version_of(body), body)
+
+
+def elsewhere(scope: str) -> Resource:
+    """Of a host that another group serves: whoever asks over a connection of this group is to open another one."""
+    configuration = route_configuration(scope, [misdirected("*")])
+    selection.set_selected(configuration)
+    return resource(scope, _scope(scope, configuration))
+
+
+def misdirected(domain: str) -> pb.VirtualHost:
+    answer = pb.Route(
+        match=pb.RouteMatch(prefix="/"),
+        direct_response=pb.DirectResponseAction(
+            status=_MISDIRECTED_STATUS, body=pb.DataSource(inline_string="misdirected request\n")
+        ),
+    )
+    name = "misdirected" if domain == "*" else f"misdirected/{names.virtual_host(domain)}"
+    return pb.VirtualHost(name=name, domains=[domain], routes=[answer])
+
+
+def _scope(scope: str, configuration: pb.RouteConfiguration | None) -> pb.ScopedRouteConfiguration:
+    return pb.ScopedRouteConfiguration(name=scope, key=selection.scope_key(scope), route_configuration=configuration)
+
+
+def _in_any_case(route: graph.Route) -> graph.Route:
+    """Host names have no case (RFC 4343). The reference's match of a wildcard's label knows lower case only."""
+    if not any(match.name == _AUTHORITY and match.kind is graph.HeaderKind.REGEX for match in route.headers):
+        return route
+    headers = tuple(
+        msgspec.structs.replace(match, value=f"(?i:{match.value})")
+        if match.name == _AUTHORITY and match.kind is graph.HeaderKind.REGEX
+        else match
+        for match in route.headers
+    )
+    return msgspec.structs.replace(route, headers=headers)
