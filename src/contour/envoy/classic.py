@@ -156,7 +156,7 @@ def _secure_listener(chains: list[bytes], options: Options) -> Resource:
 
 
 def _server_name(host: str) -> str:
-    """ "" for the host that takes every server name."""
+    """Empty for the host that takes every server name."""
     return "" if host == _ANY_HOST else host
 
 

@@ -68,17 +68,19 @@ def _ready(piece: EndpointSlice, port: ServicePort) -> Iterator[tuple[str, int]]
         # A slice's port without a name (None) matches every port of the Service.
         and not (port.port_name and one.name is not None and one.name != port.port_name)
     ]
-    ready = [one for one in piece.endpoints if one.addresses and one.conditions.ready is not False]
-    for one in sorted(ready, key=order.endpoint):
-        for number in numbers:
-            yield one.addresses[0], number
+    for one in piece.endpoints:
+        if one.addresses and one.conditions.ready is not False:
+            for number in numbers:
+                yield one.addresses[0], number
 
 
 def _message(
     name: str, addresses: Iterable[tuple[str, int]], health_port: int, *, loopback: bool
 ) -> pb.ClusterLoadAssignment:
     endpoints = [
-        _endpoint(address, port, health_port) for address, port in addresses if loopback or not _is_local(address)
+        _endpoint(address, port, health_port)
+        for address, port in sorted(addresses, key=order.endpoint)
+        if loopback or not _is_local(address)
     ]
     message = pb.ClusterLoadAssignment(cluster_name=name)
     if endpoints:

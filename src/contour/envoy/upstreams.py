@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from contour.api.meta import Ref
 from contour.dag import graph
@@ -12,7 +12,7 @@ from contour.envoy.resource import Resource, TypeUrl, Withheld, resource
 from contour.reactive import Collection, Engine, Index, Read
 
 # What a shape is: its resources by type, each keyed by resource name.
-Shape = Mapping[TypeUrl, Collection[str, Resource | Withheld]]
+Shape = dict[TypeUrl, Collection[str, Resource | Withheld]]
 
 
 def clusters(
