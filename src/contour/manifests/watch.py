@@ -1,0 +1,265 @@
+"""The folder as the file system shows it: first everything, then what changes, as soon as it does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from watchfiles._rust_notify import RustNotify  # the documented lower level: the watch stands when it is constructed
+
+from contour.manifests.folder import Change, Folder
+from contour.manifests.reading import GONE, LARGE, MAX_FILE, Contents, Gone, Unreadable, read
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+# A burst of events (an editor's save) is taken as one: it ends when 10 ms pass without another, or after 40 ms.
+_STEP, _DEBOUNCE = 10, 40
+# Looks at the whole folder beside the events find what no event tells: targets of symlinks outside, a folder renamed
+# and replaced, an overflowed queue. Seconds between them, at least; and never more than this share of the time.
+_RESCAN, _RESCAN_SHARE = 1.0, 0.02
+# The same when looks are all there is, because the system has no watches left.
+_POLL, _POLL_SHARE = 0.1, 0.1
+# A folder that is new may have been filled before it was watched: one more look, a little later.
+_SETTLE = 0.05
+
+
+class FolderError(Exception):
+    """The folder cannot be served at all; the text is for the user."""
+
+
+class Batch(NamedTuple):
+    """What changed at once; `notice` tells about the folder itself."""
+
+    changes: list[Change]
+    notice: str = ""
+
+
+class _Signature(NamedTuple):
+    """What differs when a file was written or replaced. `regular`: not a pipe or device, which would block."""
+
+    modified: int
+    changed: int
+    size: int
+    inode: int
+    device: int
+    regular: bool
+
+
+async def watch(root: Path, state: Folder) -> AsyncIterator[Batch]:
+    """Batches without end; the first holds everything. A batch without changes means that problems may have changed.
+
+    Raises FolderError when the folder cannot be read at the start; later its objects are kept until it is back.
+    """
+    _check(root)
+    watcher = _Watcher(root, state)
+    try:
+        async for batch in watcher.run():
+            yield batch
+    finally:
+        watcher.close()
+
+
+class _Watcher:
+    def __init__(self, root: Path, state: Folder) -> None:
+        self._root = root
+        self._state = state
+        self._signatures: dict[str, _Signature] = {}
+        self._contents: dict[str, Contents] = {}
+        self._identity: tuple[int, int] | None = None
+        self._events: asyncio.Queue[set[str]] = asyncio.Queue()
+        self._source: _Source | None = None
+        self._next_look = 0.0
+        self._settling = False
+
+    async def run(self) -> AsyncIterator[Batch]:
+        notice = self._open()
+        yield Batch(await self._look(), notice)
+        while True:
+            paths = await self._wait()
+            changes = self._state.expire(time.monotonic())
+            if not self._same_root():
+                yield Batch(changes, f"{self._root} is gone: what it held is kept")
+                await self._return()
+                notice = self._open()
+                yield Batch(await self._look(), notice or f"{self._root} is back")
+                continue
+            if paths:
+                files = {path: _signature(path) for path in paths if path.endswith(SUFFIXES) and not _hidden(path)}
+                changes += await self._take({path: signature for path, signature in files.items() if signature})
+                if any(files.get(path) is None for path in paths):
+                    # Folders, links to folders, what is gone: the names of the events do not tell all about them.
+                    self._next_look, self._settling = 0.0, True
+            elif time.monotonic() >= self._next_look:
+                changes += await self._look()
+            yield Batch(changes)
+
+    def close(self) -> None:
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    def _open(self) -> str:
+        """Watch the folder that has the name now."""
+        self.close()
+        self._identity = _identity(self._root)
+        try:
+            self._source = _Source(self._root, self._events)
+        except OSError as error:  # no inotify watches left
+            return f"{self._root} cannot be watched ({error}): looking at it again and again instead"
+        return ""
+
+    def _same_root(self) -> bool:
+        return self._root.is_dir() and _identity(self._root) == self._identity
+
+    async def _return(self) -> None:
+        while not self._root.is_dir():  # noqa: ASYNC110  # nobody tells when a folder appears
+            await asyncio.sleep(_POLL)
+
+    async def _wait(self) -> set[str]:
+        """Paths of the next events; none when it is time to look again, or to drop what has been missing."""
+        deadline = min(self._next_look, self._state.deadline or self._next_look)
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                paths = await self._events.get()
+        except TimeoutError:
+            return set()
+        while not self._events.empty():
+            paths |= self._events.get_nowait()
+        return paths
+
+    async def _look(self) -> list[Change]:
+        """Compare the whole folder with what is known of it."""
+        started = time.monotonic()
+        found = await asyncio.to_thread(lambda: dict(sorted(_walk(str(self._root)))))
+        changed: dict[str, _Signature | None] = {
+            path: signature for path, signature in found.items() if self._signatures.get(path) != signature
+        }
+        changed |= {path: None for path in self._signatures if path not in found}
+        pause, share = (_RESCAN, _RESCAN_SHARE) if self._source else (_POLL, _POLL_SHARE)
+        now = time.monotonic()
+        self._next_look = now + (_SETTLE if self._settling else max(pause, (now - started) / share))
+        self._settling = False
+        return await self._take(changed)
+
+    async def _take(self, files: Mapping[str, _Signature | None]) -> list[Change]:
+        """Read files that changed, away from the event loop if that takes long, and feed what they hold."""
+        if sum(signature.size for signature in files.values() if signature) > LARGE:
+            readings = await asyncio.to_thread(self._read, files)
+        else:
+            readings = self._read(files)
+        changes = []
+        for path, reading in readings:
+            signature = files[path]
+            if signature is None:
+                self._signatures.pop(path, None)
+            else:
+                self._signatures[path] = signature
+            if isinstance(reading, Contents):
+                self._contents[path] = reading
+            elif isinstance(reading, Gone):
+                self._contents.pop(path, None)
+            changes += self._state.feed(path, reading, time.monotonic())
+        return changes
+
+    def _read(self, files: Mapping[str, _Signature | None]) -> list[tuple[str, Contents | Unreadable | Gone]]:
+        return [(path, _read(path, signature, self._contents.get(path))) for path, signature in files.items()]
+
+
+class _Source:
+    """Events of a folder, from a thread of their own."""
+
+    def __init__(self, root: Path, events: asyncio.Queue[set[str]]) -> None:
+        self._notify = RustNotify([str(root)], False, False, 0, True, True)
+        self._stop = threading.Event()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, args=(events,), name="folder events", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._notify.close()
+
+    def _run(self, events: asyncio.Queue[set[str]]) -> None:
+        while not self._stop.is_set():
+            found = self._notify.watch(_DEBOUNCE, _STEP, 1000, self._stop)
+            if isinstance(found, set) and not self._stop.is_set():
+                self._loop.call_soon_threadsafe(events.put_nowait, {path for _, path in found})
+
+
+def _check(root: Path) -> None:
+    if not root.exists():
+        raise FolderError(f"folder {root} does not exist")
+    if not root.is_dir():
+        raise FolderError(f"{root} is not a folder")
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _walk(root: str) -> Iterator[tuple[str, _Signature]]:
+    """Manifests below a folder. Links are followed, but into no folder that is being walked already."""
+    pending = [(root, frozenset({_identity(Path(root))}))]
+    while pending:
+        folder, above = pending.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:
+            continue  # vanished meanwhile, or not ours to read
+        for entry in entries:
+            if _hidden(entry.path):
+                continue
+            if entry.is_dir():
+                identity = _identity(Path(entry.path))
+                if identity not in above:
+                    pending.append((entry.path, above | {identity}))
+            elif entry.name.endswith(SUFFIXES):
+                signature = _signature(entry.path)
+                if signature is not None:
+                    yield entry.path, signature
+
+
+def _hidden(path: str) -> bool:
+    """Editors' and tools' own files: `.a.yaml.swp`, `.#a.yaml`, `a.yaml~`, `#a.yaml#`, `..data`."""
+    name = path.rpartition("/")[2]
+    return name.startswith((".", "#")) or name.endswith("~")
+
+
+def _signature(path: str) -> _Signature | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    if stat.S_ISDIR(found.st_mode):
+        return None
+    return _Signature(
+        found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev, stat.S_ISREG(found.st_mode)
+    )
+
+
+def _read(path: str, signature: _Signature | None, earlier: Contents | None) -> Contents | Unreadable | Gone:
+    if signature is None:
+        return GONE
+    if not signature.regular:
+        return Unreadable("not a regular file")
+    if signature.size > MAX_FILE:
+        return Unreadable(f"{signature.size} bytes, more than the {MAX_FILE} that are read")
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_FILE)
+    except FileNotFoundError:
+        return GONE
+    except OSError as error:
+        return Unreadable(error.strerror or str(error))
+    return read(data, json=path.endswith(".json"), earlier=earlier)
