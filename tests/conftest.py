@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 
@@ -9,3 +11,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-traces", action="store_true", help="validate every recorded trace with Envoy, not a sample (minutes)"
     )
+
+
+def pytest_configure() -> None:
+    # Otherwise pytest-asyncio asks for the current loop, which makes one that nobody closes (Python before 3.12).
+    asyncio.set_event_loop(None)
