@@ -153,11 +153,15 @@ class Channel:
         """The next response, if there is anything that may be sent now and nothing is in flight."""
         if self.flight is not None or not (self.due or self.due_removal or self._suspects or self._owed):
             return None
-        present, marks = self._suspected()
+        # Parts of a refused response take turns with what else is due, so that nothing waits for a culprit.
+        self._suspects_turn = not self._suspects_turn
         removed: dict[str, Mark] = {}
+        present, marks = self._suspected() if self._suspects_turn else ({}, {})
         if not present:
             present, marks = self._collected(may_set)
             removed = self._collected_removals(may_remove)
+        if not (present or removed):
+            present, marks = self._suspected()
         if not (present or removed) and (not self._owed or self.due):
             return None  # nothing to say, or what there is to say is held back
         self._owed = self._loading = False
@@ -167,9 +171,8 @@ class Channel:
         return self.flight
 
     def _suspected(self) -> tuple[dict[str, Entry], dict[str, Mark]]:
-        """The next part of a refused response; in turns with what else is due, so that nothing waits for a culprit."""
-        self._suspects_turn = not self._suspects_turn
-        while self._suspects and (self._suspects_turn or not (self.due or self.due_removal)):
+        """The next part of a refused response that is still wanted."""
+        while self._suspects:
             part = self._suspects.pop()
             wanted = {name: self._wanted(name) for name in part if name not in self.due}
             present = {n: item for n, item in wanted.items() if item is not None and self._differs(n, item)}

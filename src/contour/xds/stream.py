@@ -95,6 +95,7 @@ class Stream:
         self._envoy = envoy
         self._timing = timing or Timing()
         self._barrier = Barrier(self._timing.warm)
+        self._kept: set[str] = set()  # removed clusters that the last good version of something refused uses
         self._sequence = 0
         self._nonce = 0
 
@@ -249,8 +250,13 @@ class Stream:
         def may_remove(name: str, mark: Mark) -> bool:
             if gated and not self._barrier.open(mark.sequence):
                 return False
-            if type_url == CLUSTER and self._stood_in(name):
+            if type_url == CLUSTER and self.snapshot.stand_ins and self._stood_in(name):
+                self._kept.add(name)
                 return False
+            if type_url == CLUSTER and name in self._kept:
+                # Whatever replaces the last good version was published later than the removal: wait for that too.
+                self._kept.discard(name)
+                mark = self.channels[CLUSTER].due_removal[name] = self._mark(now)
             return all(channel.settled(mark.sequence) for channel in users)
 
         return may_remove

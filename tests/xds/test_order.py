@@ -1,0 +1,265 @@
+"""Make before break: what is sent after what, and what waits for which acknowledgement."""
+
+from __future__ import annotations
+
+import pytest
+from tests.xds.dialogue import World, cluster, res
+
+from contour.xds.stream import Timing
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def running(world: World, **options):
+    """A client that has cluster `old` with endpoints `e-old`, a scope that uses it, a listener and a secret."""
+    world.publish(
+        {
+            "C": ([cluster("old", endpoints="e-old")], []),
+            "E": ([res("e-old")], []),
+            "S": ([res("s")], []),
+            "SR": ([res("host", "uses old")], []),
+            "L": ([res("l", "1")], []),
+        }
+    )
+    client = world.client(**options)
+    client.ask("C")
+    client.ask("E", "e-old")
+    client.ask("S", "s")
+    client.ask("SR")
+    client.ask("L")
+    client.settle()
+    return client
+
+
+def test_switching_a_backend(world):
+    client = running(world)
+    world.publish(
+        {
+            "SR": ([res("host", "uses new")], []),
+            "E": ([res("e-new")], ["e-old"]),
+            "C": ([cluster("new", endpoints="e-new")], ["old"]),
+        }
+    )
+    assert client.heard() == ["C+new"]
+    client.ack("C")
+    assert client.heard() == []  # Envoy has not asked for the endpoints yet
+    client.ask("E", "e-new")
+    assert client.heard() == ["E+e-new"]
+    client.ack("E")
+    assert client.heard() == ["SR+host"]
+    client.ack("SR")
+    assert client.heard() == ["C-old"]
+    client.ask("E", drop=("e-old",))
+    client.ack("C")
+    assert client.heard() == []
+
+
+def test_endpoints_may_be_asked_for_before_the_cluster_is_acknowledged(world):
+    client = running(world)
+    world.publish({"C": ([cluster("new", endpoints="e")], []), "E": ([res("e")], []), "SR": ([res("host", "new")], [])})
+    client.ask("E", "e")
+    assert client.heard() == ["C+new", "E+e"]
+    client.ack("E")
+    assert client.heard() == ["SR+host"]
+
+
+def test_a_cluster_without_endpoints_by_eds_is_ready_when_acknowledged(world):
+    client = running(world)
+    world.publish({"C": ([cluster("dns")], []), "SR": ([res("host", "dns")], [])})
+    assert client.heard() == ["C+dns"]
+    client.ack("C")
+    assert client.heard() == ["SR+host"]
+
+
+def test_routes_do_not_wait_for_ever(world):
+    client = running(world)
+    world.publish({"C": ([cluster("new", endpoints="e")], []), "E": ([res("e")], []), "SR": ([res("host", "new")], [])})
+    client.ack("C")
+    assert client.heard() == ["C+new"]
+    world.pass_time(4.9)
+    assert client.heard() == []
+    world.pass_time(0.2)
+    assert client.heard() == ["SR+host"]
+
+
+def test_a_health_check_is_given_its_time(world):
+    client = running(world)
+    world.publish(
+        {"C": ([cluster("new", endpoints="e")], []), "E": ([res("e")], []), "SR": ([res("host", "new")], [])},
+        holds={"new": 2.0},
+    )
+    client.ack("C")
+    client.ask("E", "e")
+    client.ack("E")
+    assert client.heard() == ["C+new", "E+e"]
+    world.pass_time(1.9)
+    assert client.heard() == []
+    world.pass_time(0.2)
+    assert client.heard() == ["SR+host"]
+
+
+def test_what_does_not_use_the_new_cluster_does_not_wait(world):
+    client = running(world)
+    world.publish({"C": ([cluster("slow", endpoints="e")], []), "SR": ([res("other", "slow")], [])})
+    world.publish({"SR": ([res("host", "uses old, edited")], [])})
+    world.publish({"E": ([res("e-old", "moved")], [])})
+    assert client.heard() == ["C+slow", "SR+host", "E+e-old"]
+
+
+def test_a_change_set_is_released_together(world):
+    client = running(world)
+    world.publish(
+        {"C": ([cluster("new", endpoints="e")], []), "SR": ([res("a/host", "new"), res("b/host", "421")], ["host"])}
+    )
+    assert client.heard() == ["C+new"]
+    client.ack("C")
+    client.ask("E", "e")
+    assert client.heard() == ["E-e"]
+    client.ack("E")
+    assert client.heard() == ["SR+a/host,b/host-host"]
+
+
+def test_a_newer_version_of_a_held_resource_replaces_it(world):
+    client = running(world)
+    world.publish({"C": ([cluster("new", endpoints="e")], []), "SR": ([res("host", "new")], [])})
+    world.publish({"SR": ([res("host", "uses old again")], [])})
+    assert client.heard() == ["C+new", "SR+host"]
+    client.ack("SR")
+    client.ack("C")
+    assert client.settle() == []
+
+
+def test_endpoints_again_after_a_changed_cluster(world):
+    client = running(world)
+    world.publish({"C": ([cluster("old", endpoints="e-old", note="edited")], [])})
+    assert client.heard() == ["C+old", "E+e-old"]
+    client.ack("C")
+    client.ack("E")
+    assert client.settle() == []
+
+
+def test_a_new_cluster_that_shares_endpoints_is_not_asked_for(world):
+    """Envoy subscribes to each assignment once: a second cluster that uses it gets it without asking."""
+    client = running(world)
+    world.publish({"C": ([cluster("twin", endpoints="e-old")], []), "SR": ([res("host", "twin")], [])})
+    assert client.heard() == ["C+twin", "E+e-old"]
+    client.ack("C")
+    assert client.heard() == []
+    client.ack("E")
+    assert client.heard() == ["SR+host"]
+
+
+def test_endpoints_acknowledged_for_an_earlier_response_do_not_count(world):
+    client = running(world)
+    world.publish({"E": ([res("e-old", "2")], [])})
+    assert client.heard() == ["E+e-old"]
+    world.publish({"C": ([cluster("twin", endpoints="e-old")], []), "SR": ([res("host", "twin")], [])})
+    assert client.heard() == ["C+twin"]
+    client.ack("E")
+    assert client.heard() == ["E+e-old"]
+    client.ack("E")
+    assert client.heard() == ["SR+host"]
+
+
+def test_a_cluster_removed_and_added_again_in_flight_is_new(world):
+    client = running(world)
+    world.publish({"SR": ([], ["host"]), "C": ([], ["old"])})
+    client.ack("SR")
+    assert client.heard() == ["SR-host", "C-old"]
+    world.publish({"SR": ([res("host", "old")], []), "C": ([cluster("old", endpoints="e-old")], [])})
+    assert client.heard() == []
+    client.ack("C")
+    assert client.heard() == ["C+old", "E+e-old"]
+    client.ack("C")
+    client.ack("E")
+    assert client.heard() == ["SR+host"]
+
+
+def test_secrets_before_listeners_and_listeners_before_removals(world):
+    client = running(world)
+    world.publish(
+        {
+            "L": ([res("l", "two chains")], []),
+            "S": ([res("s", "rotated")], []),
+            "SR": ([res("b/host")], ["host"]),
+        }
+    )
+    assert client.heard() == ["S+s", "SR+b/host", "L+l"]
+    client.ack("SR")
+    client.ack("S")
+    assert client.heard() == []  # the old chain may still be asked for `host`
+    client.ack("L")
+    assert client.heard() == ["SR-host"]
+
+
+def test_a_removed_secret_goes_after_the_listener(world):
+    client = running(world)
+    world.publish({"L": ([res("l", "no chain")], []), "S": ([], ["s"])})
+    assert client.heard() == ["L+l"]
+    client.ack("L")
+    assert client.heard() == ["S-s"]
+
+
+def test_listeners_wait_for_the_scopes_of_their_change_set(world):
+    client = running(world)
+    world.publish({"SR": ([res("x")], [])})
+    world.publish({"SR": ([res("y")], []), "L": ([res("l", "2")], [])})
+    assert client.heard() == ["SR+x"]
+    client.ack("SR")
+    assert client.heard() == ["SR+y", "L+l"]
+
+
+def test_an_isolated_removal_goes_at_once(world):
+    client = running(world)
+    world.publish({"SR": ([], ["host"])})
+    assert client.heard() == ["SR-host"]
+
+
+def test_clusters_stay_while_later_changes_are_under_way(world):
+    """A removal waits for what was published with it, not for what comes later."""
+    client = running(world)
+    world.publish({"SR": ([res("host", "direct response")], []), "C": ([], ["old"])})
+    world.publish({"SR": ([res("h2")], [])})
+    client.ack("SR")
+    assert client.heard() == ["SR+host", "C-old", "SR+h2"]
+
+
+def test_a_reconnecting_client_is_ordered_too(world):
+    running(world)
+    world.publish({"C": ([cluster("new")], []), "SR": ([res("host", "new")], [])})
+    client = world.client()
+    client.ask("C", has={"old": cluster("old", endpoints="e-old").version})
+    client.ask("SR", has={"host": res("host", "uses old").version})
+    assert client.heard() == ["C+new"]
+    client.ack("C")
+    assert client.heard() == ["SR+host"]
+
+
+def test_removed_clusters_linger_where_streams_cannot_be_ordered(world):
+    world.publish({"C": ([cluster("a"), cluster("b")], [])})
+    client = world.client(kind="C", timing=Timing(linger=5))
+    client.ask("C")
+    client.settle()
+    world.publish({"C": ([cluster("c")], ["a"])})
+    assert client.settle() == ["C+c"]
+    world.pass_time(4)
+    world.publish({"C": ([], ["b"])})
+    assert client.settle() == []
+    world.pass_time(1.1)
+    assert client.settle() == ["C-a"]
+    world.pass_time(4)
+    assert client.settle() == ["C-b"]
+
+
+def test_a_cluster_that_returns_while_it_lingers_is_never_removed(world):
+    world.publish({"C": ([cluster("a")], [])})
+    client = world.client(kind="C")
+    client.ask("C")
+    client.settle()
+    world.publish({"C": ([], ["a"])})
+    world.publish({"C": ([cluster("a")], [])})
+    world.pass_time(60)
+    assert client.settle() == []
