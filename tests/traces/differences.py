@@ -53,6 +53,16 @@ def has_status(key: str) -> bool:
     return key.split("/", 1)[0] in ("HTTPProxy", "Ingress")
 
 
+def leaked_variable(wanted: str, got: str) -> bool:
+    """httpproxy.md §5, quirk 15: in the reference a route-level policy sees the service of an earlier route of the same
+    proxy; here it sees none, as documented, and the text stays literal.
+    """
+    if "%%CONTOUR_SERVICE_" not in got:
+        return False
+    pattern = re.escape(got).replace("%%CONTOUR_SERVICE_NAME%%", "[a-z0-9-]+")
+    return re.fullmatch(pattern.replace("%%CONTOUR_SERVICE_PORT%%", "[0-9]+"), wanted) is not None
+
+
 def _message(text: str) -> str:
     for pattern in _QUOTED_LIBRARIES:
         match = pattern.match(text)

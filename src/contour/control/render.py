@@ -62,11 +62,17 @@ def resources(pipeline: Pipeline, shape: ShapeName) -> State:
     for section, type_url in SECTIONS.items():
         found = dict(collections[type_url].items()) if type_url in collections else {}
         state[section] = [
-            pb.resource_json(type_url, value.body)
+            _json(type_url, value)
             for _, value in sorted(found.items())
             if isinstance(value, Resource)
         ]
     return state
+
+
+def _json(type_url: TypeUrl, resource: Resource) -> dict[str, Any]:
+    message = pb.message_class(type_url)
+    assert message is not None  # all types of SECTIONS are loaded
+    return pb.to_dict(message.FromString(resource.body))
 
 
 def statuses(pipeline: Pipeline) -> list[dict[str, Any]]:

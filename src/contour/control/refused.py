@@ -1,0 +1,15 @@
+"""The status of an object that was not admitted: it says in its own place why nothing is served from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contour.api.meta import ObjectRef
+from contour.dag.verdict import Finding, Verdict
+from contour.status.conditions import http_proxy_status
+
+
+def refused_status(key: ObjectRef, text: str) -> dict[str, Any]:
+    """An entry of `status` for an object that an API server would refuse; `text` names the field and the reason."""
+    block = http_proxy_status(Verdict((Finding("SchemaError", "Invalid", text),)), 0, {})
+    return {"kind": key.kind, "namespace": key.namespace, "name": key.name, "status": block}
