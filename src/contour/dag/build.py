@@ -13,7 +13,7 @@ from contour.dag.graph import Cluster, Forward, Host, Route, SecureVirtualHost, 
 from contour.dag.httpproxy import RootOutcome, duplicate, evaluate
 from contour.dag.ingress import NO_INGRESS, IngressHost, ingress_host
 from contour.dag.match_order import in_match_order
-from contour.dag.merge import ORPHANED, RootVerdict, by_match, oldest
+from contour.dag.merge import ORPHANED, by_match
 from contour.dag.options import Options
 from contour.dag.secrets import ServingSecret
 from contour.dag.sources import Lookup, Proxy, Sources
@@ -42,7 +42,7 @@ class Graph:
         # Most proxies have one and the same verdict from all their roots, however many: only where several contradict
         # each other does anybody read who said what.
         self._verdicts: Index[Ref, Verdict] = engine.index("verdicts", self.hosts, _verdicts)
-        self._errors: Index[Ref, RootVerdict] = engine.index("errors by root", self.hosts, _errors)
+        self._errors: Index[Ref, str] = engine.index("hosts with errors by proxy", self.hosts, _errors)
         self.proxies = engine.collection("proxies", (store.proxies,), self._verdict)
 
     def _host(self, read: Read, name: str) -> Host | None:
@@ -66,8 +66,18 @@ class Graph:
             return ORPHANED
         errors = [verdict for verdict in verdicts if not verdict.valid]
         if len(errors) > 1:
-            return oldest(read(self._errors, ref))
+            return min(self._by_age(read, ref))[-1]
         return errors[0] if errors else max(verdicts)
+
+    def _by_age(self, read: Read, ref: Ref) -> Iterable[tuple[str, Ref, Verdict]]:
+        """What roots found wrong with a proxy, with the root's age and name. A host has one root that is evaluated."""
+        for name in read(self._errors, ref):
+            host = read(self.hosts, name)
+            verdict = dict(host.verdicts).get(ref) if host is not None else None
+            for root_ref in read(self.store.proxies_by_host, name):
+                root = read(self._sources.proxies, root_ref)
+                if root is not None and verdict is not None:
+                    yield root.created, root_ref, verdict
 
 
 def _assembled(name: str, ingress: IngressHost, root: Proxy | None, outcome: RootOutcome) -> Host:
@@ -113,7 +123,5 @@ def _verdicts(_: str, host: Host) -> Iterable[tuple[Ref, Verdict]]:
     return host.verdicts
 
 
-def _errors(name: str, host: Host) -> Iterable[tuple[Ref, RootVerdict]]:
-    for ref, verdict in host.verdicts:
-        if not verdict.valid:
-            yield ref, RootVerdict(host.created, host.roots, name, verdict)
+def _errors(name: str, host: Host) -> Iterable[tuple[Ref, str]]:
+    return ((ref, name) for ref, verdict in host.verdicts if not verdict.valid)
