@@ -262,6 +262,14 @@ def test_a_port_by_name_wins_over_its_number():
     assert only_cluster(answer).service == ServicePort("shop", "web", 81, "admin")
 
 
+@pytest.mark.parametrize("port", ["db", 80])
+def test_a_port_whose_name_is_the_number_of_another(port: int | str):
+    """Recorded from the reference (corpus mixed/0510): 8080, although `db` is 80."""
+    ports = (Port("80", 8080), Port("db", 80))
+    answer = host(service("web", *ports), ingress(rule("a.test", path(to=backend("web", port)))))
+    assert only_cluster(answer).service == ServicePort("shop", "web", 8080, "80")
+
+
 def test_what_the_service_says_about_its_cluster():
     annotations = {"projectcontour.io/upstream-protocol.tls": "http", "projectcontour.io/max-connections": "7"}
     answer = host(service(annotations=annotations), ingress(rule("a.test")))

@@ -169,7 +169,12 @@ def _cluster(lookup: Lookup, namespace: str, backend: IngressBackend) -> Cluster
         return _finding("BackendNotSupported", f"backend{named} is not a Service, which is all that is supported")
     ref = Ref(namespace, backend.service.name)
     port = backend.service.port.name or str(backend.service.port.number)
-    resolved = resolve(lookup.service(ref), ref, port, external_names=lookup.options.enable_external_name)
+    facts, external_names = lookup.service(ref), lookup.options.enable_external_name
+    resolved = resolve(facts, ref, port, external_names=external_names)
+    if not isinstance(resolved, Invalid):
+        # Once more by the number that was found, as in the reference: where a port before it has that number as its
+        # name, that one is meant.
+        resolved = resolve(facts, ref, str(resolved.port.port), external_names=external_names)
     if isinstance(resolved, Invalid):
         return _finding("ServiceUnresolvedReference", resolved.text)
     return Cluster(
