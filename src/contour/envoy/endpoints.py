@@ -10,6 +10,7 @@ from contour.dag.graph import ServicePort
 from contour.envoy import order, pb
 
 _TCP = "TCP"
+_LOCAL_IPV4 = ("127.", "169.254.", "0.")
 
 
 def assignment(
@@ -100,10 +101,13 @@ def _endpoint(address: str, port: int, health_port: int) -> pb.LbEndpoint:
 
 
 def _is_local(address: str) -> bool:
+    """This machine, its link, or no address at all. Envoy takes canonical spellings only, so that text is enough."""
+    if ":" not in address:
+        return address.startswith(_LOCAL_IPV4)
     try:
-        ip = ipaddress.ip_address(address)
+        ip = ipaddress.IPv6Address(address)
     except ValueError:
-        return False  # a name (address type FQDN): Envoy refuses it in an EDS answer
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
+        return False
+    if ip.ipv4_mapped is not None:
+        return _is_local(str(ip.ipv4_mapped))
     return ip.is_loopback or ip.is_link_local or ip.is_unspecified
