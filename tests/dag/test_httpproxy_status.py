@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from contour.dag.verdict import Finding
-
 from tests.dag.world import (
     AUTHORITY,
     VALID,
@@ -20,6 +17,8 @@ from tests.dag.world import (
     serving,
     to,
 )
+
+from contour.dag.verdict import Finding
 
 ORPHANED = ("Orphaned", "Orphaned", "this HTTPProxy is not part of a delegation chain from a root HTTPProxy")
 SERVICES = (
@@ -78,8 +77,10 @@ def route_errors(*routes: dict[str, Any], objects: tuple[dict[str, Any], ...] = 
             (
                 "AuthError",
                 "AuthNotPermitted",
-                "Spec.VirtualHost.Authorization.ExtensionServiceRef can only be defined for root HTTPProxies "
-                "that terminate TLS",
+                (
+                    "Spec.VirtualHost.Authorization.ExtensionServiceRef can only be defined for root HTTPProxies "
+                    "that terminate TLS"
+                ),
             ),
         ),
         (
@@ -224,8 +225,10 @@ def test_policies_without_protection_do_not_keep_a_host_from_being_served() -> N
             {"secretName": "cert", "enableFallbackCertificate": True},
             (
                 "FallbackNotPresent",
-                "Spec.Virtualhost.TLS enabled fallback but the fallback Certificate Secret is not configured in "
-                "Contour configuration file",
+                (
+                    "Spec.Virtualhost.TLS enabled fallback but the fallback Certificate Secret is not configured in "
+                    "Contour configuration file"
+                ),
             ),
         ),
     ],
@@ -537,8 +540,10 @@ ACTIONS = "must set exactly one of route.services or route.requestRedirectPolicy
             (
                 "RouteError",
                 "TimeoutPolicyNotValid",
-                "route.timeoutPolicy failed to parse: error parsing response timeout: unable to parse timeout string "
-                '"soon": time: invalid duration "soon"',
+                (
+                    "route.timeoutPolicy failed to parse: error parsing response timeout: unable to parse timeout string "
+                    '"soon": time: invalid duration "soon"'
+                ),
             ),
         ),
         (
@@ -683,8 +688,10 @@ def test_external_name_services_are_not_enabled() -> None:
         (
             "ServiceError",
             "ServiceUnresolvedReference",
-            "Spec.Routes unresolved service reference: shop/web is an ExternalName service, these are not currently "
-            "enabled. See the config.enableExternalNameService config file setting",
+            (
+                "Spec.Routes unresolved service reference: shop/web is an ExternalName service, these are not currently "
+                "enabled. See the config.enableExternalNameService config file setting"
+            ),
         )
     ]
 
@@ -700,8 +707,10 @@ CA_TEXT = "Service [web:80] TLS upstream validation policy error: "
             (
                 "TLSError",
                 "CACertificateNotDelegated",
-                'service.UpstreamValidation.CACertificate Secret "vault/ca" is not configured for '
-                "certificate delegation",
+                (
+                    'service.UpstreamValidation.CACertificate Secret "vault/ca" is not configured for '
+                    "certificate delegation"
+                ),
             ),
         ),
         (
