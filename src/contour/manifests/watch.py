@@ -56,7 +56,7 @@ async def watch(root: Path, state: Folder) -> AsyncIterator[Batch]:
 
     Raises FolderError when the folder cannot be read at the start; later its objects are kept until it is back.
     """
-    _check(root)
+    check(root)
     watcher = _Watcher(root, state)
     try:
         async for batch in watcher.run():
@@ -193,7 +193,7 @@ class _Source:
                 self._loop.call_soon_threadsafe(events.put_nowait, {path for _, path in found})
 
 
-def _check(root: Path) -> None:
+def check(root: Path) -> None:
     if not root.exists():
         raise FolderError(f"folder {root} does not exist")
     if not root.is_dir():

