@@ -57,7 +57,7 @@ def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
     chains: Collection[str, bytes] = engine.collection("classic filter chains", (hosts,), _chain(graph_, options))
     return {
         CLUSTER: upstreams.clusters(
-            engine, graph_, lambda c: resource(names.cluster(c), cluster(c, options, config_source.CLASSIC))
+            engine, graph_, lambda _, c: resource(names.cluster(c), cluster(c, options, config_source.CLASSIC))
         ),
         ENDPOINTS: upstreams.assignments(engine, graph_),
         SECRET: _secrets(engine, graph_),

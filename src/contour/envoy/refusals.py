@@ -41,10 +41,11 @@ def of_virtual_host(message: pb.VirtualHost, routes: Sequence[graph.Route], host
     return Refusal(f"{path}: {text}", tuple(objects))
 
 
-def of_cluster(message: pb.Cluster, objects: Iterable[ObjectRef]) -> Refusal | None:
+def of_cluster(message: pb.Cluster) -> str | None:
+    """The reason alone: which objects a cluster comes from, it does not say."""
     problems = [(violation.path, violation.text) for violation in rules.violations(message)]
     problems += list(_health_checks(message.health_checks))
-    return Refusal(f"{problems[0][0]}: {problems[0][1]}", tuple(objects)) if problems else None
+    return f"{problems[0][0]}: {problems[0][1]}" if problems else None
 
 
 def of_assignment(message: pb.ClusterLoadAssignment) -> Refusal | None:

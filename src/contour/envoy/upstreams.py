@@ -16,13 +16,13 @@ Shape = dict[TypeUrl, Collection[str, Resource | Withheld]]
 
 
 def clusters(
-    engine: Engine, graph_: Graph, translate: Callable[[graph.Cluster], Resource | Withheld]
+    engine: Engine, graph_: Graph, translate: Callable[[Read, graph.Cluster], Resource | Withheld]
 ) -> Collection[str, Resource | Withheld]:
     """Clusters of one name are sent once, although their names do not tell all their settings (httpproxy.md §4.3)."""
     by_name: Index[str, graph.Cluster] = engine.index("clusters by name", graph_.hosts, _named_clusters)
 
     def cluster(read: Read, name: str) -> Resource | Withheld:
-        return translate(min(read(by_name, name), key=order.cluster))
+        return translate(read, min(read(by_name, name), key=order.cluster))
 
     return engine.collection("clusters", (by_name,), cluster)
 

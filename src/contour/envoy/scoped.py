@@ -1,0 +1,330 @@
+"""The `scoped` shape, for Envoys that our bootstrap started (envoy.md §2): a change of a host is a change of its scope.
+
+Each exact host is a scope with its routes inline, wildcard hosts of a group share one, TLS hosts share filter chains
+by group. Listeners change only with the set of chains. What Envoy would refuse is withheld, with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from contour.api.meta import ObjectRef, Ref
+from contour.dag import graph
+from contour.dag.build import Graph
+from contour.dag.secrets import ServingSecret
+from contour.envoy import (
+    config_source,
+    hcm,
+    listener,
+    names,
+    pb,
+    refusals,
+    runtime,
+    scopes,
+    secret,
+    selection,
+    static,
+    tls,
+    upstreams,
+)
+from contour.envoy.cluster import cluster
+from contour.envoy.filters.order import http_filters
+from contour.envoy.groups import ANY_HOST, Chain, Groups, Member
+from contour.envoy.options import Options
+from contour.envoy.refusals import Refusal
+from contour.envoy.resource import (
+    CLUSTER,
+    ENDPOINTS,
+    LISTENER,
+    RUNTIME,
+    SCOPED_ROUTE,
+    SECRET,
+    Resource,
+    Withheld,
+    resource,
+    version_of,
+)
+from contour.envoy.upstreams import Shape
+from contour.reactive import Collection, Engine, Index, Read
+
+_Resources = Collection[str, Resource | Withheld]
+
+# A wildcard host has no scope of its own. If it is withheld, that is reported under this name: <group>/*/<host>.
+_PIECE = "*/"
+
+
+def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
+    """Declare the shape's collections; the next commit computes them."""
+    groups = Groups(engine, graph_, options)
+    return {
+        CLUSTER: _clusters(engine, graph_, options),
+        ENDPOINTS: upstreams.assignments(engine, graph_),
+        SECRET: _secrets(engine, graph_, groups),
+        LISTENER: _listeners(engine, graph_, groups, options),
+        SCOPED_ROUTE: _Scopes(engine, graph_, groups).resources,
+        RUNTIME: _runtime(engine),
+    }
+
+
+# --- scopes --------------------------------------------------------------------------------------------------------
+
+
+class _Scopes:
+    """The scopes of all groups. A scope's name is its key; host names in it are in lower case."""
+
+    def __init__(self, engine: Engine, graph_: Graph, groups: Groups) -> None:
+        self._hosts = graph_.hosts
+        self._groups = groups
+        self._plain: Index[str, str] = engine.index("plain hosts by name", graph_.hosts, _plain_names)
+        self._plain_wildcards: Index[str, str] = engine.index("plain wildcard hosts", graph_.hosts, _plain_wildcards)
+        self._elsewhere: Index[str, str] = engine.index("wildcard hosts elsewhere", groups.misdirected, _wildcards)
+        self._pieces: Collection[str, bytes | Withheld] = engine.collection(
+            "virtual hosts of wildcard hosts",
+            (
+                engine.index("plain pieces", graph_.hosts, _plain_pieces),
+                engine.index("TLS pieces", groups.members, _secure_pieces),
+            ),
+            self._piece,
+        )
+        self.resources: _Resources = engine.collection(
+            "scopes",
+            (
+                engine.index("plain scopes", graph_.hosts, _plain_scopes),
+                engine.index("TLS scopes", groups.members, _secure_scopes),
+                engine.index("scopes of hosts elsewhere", groups.misdirected, _scopes_elsewhere),
+                engine.index("withheld wildcard hosts", self._pieces, _withheld),
+            ),
+            self._scope,
+        )
+
+    def _scope(self, read: Read, name: str) -> Resource | Withheld | None:
+        group, _, host = name.partition("/")
+        if host == ANY_HOST:
+            return self._of_wildcards(read, name, group)
+        if host.startswith(_PIECE):
+            piece = read(self._pieces, name)
+            return piece if isinstance(piece, Withheld) else None
+        served = self._served(read, group, host)
+        if served is None:
+            return scopes.elsewhere(name)
+        return scopes.exact(name, *served, secure=group != selection.HTTP)
+
+    def _of_wildcards(self, read: Read, name: str, group: str) -> Resource:
+        plain = group == selection.HTTP
+        hosts = sorted(read(self._plain_wildcards if plain else self._groups.wildcard_hosts, group))
+        pieces = [read(self._pieces, f"{group}/{_PIECE}{host}") for host in hosts]
+        encoded = [piece for piece in pieces if isinstance(piece, bytes)]
+        if not plain:
+            domains = read(self._elsewhere, group) | {ANY_HOST}
+            encoded += [pb.serialize(scopes.misdirected(domain)) for domain in sorted(domains.difference(hosts))]
+        return scopes.of_wildcards(name, encoded)
+
+    def _piece(self, read: Read, name: str) -> bytes | Withheld | None:
+        group, _, host = name.partition("/" + _PIECE)
+        served = self._served(read, group, host)
+        if served is None:
+            return None
+        piece = scopes.wildcard(*served, secure=group != selection.HTTP)
+        return Withheld(name, piece.reason, piece.objects) if isinstance(piece, Refusal) else piece
+
+    def _served(self, read: Read, group: str, name: str) -> tuple[graph.Host, tuple[graph.Route, ...]] | None:
+        """A host with its routes, if it is this group that serves it."""
+        if group == selection.HTTP:
+            written = read(self._plain, name)
+            host = read(self._hosts, min(written)) if written else None
+            return (host, host.http.routes) if host and host.http else None
+        member = read(self._groups.members, name)
+        if member is None or member.group.name != group:
+            return None
+        host = self._groups.host(read, name)
+        return (host, host.https.routes) if host and host.https else None
+
+
+def _scope_name(group: str, host: str) -> str:
+    return f"{group}/{ANY_HOST if host.startswith(ANY_HOST) else host}"
+
+
+def _plain_names(name: str, host: graph.Host) -> Iterable[tuple[str, str]]:
+    if host.http is not None:
+        yield name.lower(), name
+
+
+def _plain_scopes(name: str, host: graph.Host) -> Iterable[tuple[str, None]]:
+    if host.http is not None:
+        yield _scope_name(selection.HTTP, name.lower()), None
+
+
+def _plain_wildcards(name: str, host: graph.Host) -> Iterable[tuple[str, str]]:
+    if host.http is not None and name.startswith(ANY_HOST):
+        yield selection.HTTP, name.lower()
+
+
+def _plain_pieces(name: str, host: graph.Host) -> Iterable[tuple[str, None]]:
+    if host.http is not None and name.startswith(ANY_HOST):
+        yield f"{selection.HTTP}/{_PIECE}{name.lower()}", None
+
+
+def _secure_scopes(name: str, member: Member) -> Iterable[tuple[str, None]]:
+    yield _scope_name(member.group.name, name), None
+
+
+def _secure_pieces(name: str, member: Member) -> Iterable[tuple[str, None]]:
+    if name.startswith(ANY_HOST):
+        yield f"{member.group.name}/{_PIECE}{name}", None
+
+
+def _scopes_elsewhere(name: str, groups: tuple[str, ...]) -> Iterable[tuple[str, None]]:
+    if not name.startswith(ANY_HOST):
+        for group in groups:
+            yield f"{group}/{name}", None
+
+
+def _wildcards(name: str, groups: tuple[str, ...]) -> Iterable[tuple[str, str]]:
+    if name.startswith(ANY_HOST):
+        for group in groups:
+            yield group, name
+
+
+def _withheld(name: str, piece: bytes | Withheld) -> Iterable[tuple[str, None]]:
+    if isinstance(piece, Withheld):
+        yield name, None
+
+
+# --- listeners -----------------------------------------------------------------------------------------------------
+
+
+def _listeners(engine: Engine, graph_: Graph, groups: Groups, options: Options) -> _Resources:
+    own = {message.name: resource(message.name, message) for message in static.listeners(options)}
+    plain: Index[str, None] = engine.index("plain listener", graph_.hosts, _plain_listener_of)
+    secure: Index[str, None] = engine.index("TLS listener", groups.chains, lambda _, __: ((names.INGRESS_HTTPS, None),))
+    chains: Collection[str, bytes] = engine.collection(
+        "filter chains, serialised",
+        (groups.chains,),
+        lambda read, name: _secure_chain(chain, options) if (chain := read(groups.chains, name)) else None,
+    )
+
+    def one(read: Read, name: str) -> Resource:
+        if name == names.INGRESS_HTTP:
+            return _plain_listener(options)
+        if name == names.INGRESS_HTTPS:
+            pieces = read(chains.all, None)
+            return _secure_listener([pieces[server_name] for server_name in sorted(pieces)], options)
+        return own[name]
+
+    return engine.collection("listeners", (plain, secure, frozenset(own)), one)
+
+
+def _plain_listener_of(_: str, host: graph.Host) -> Iterable[tuple[str, None]]:
+    if host.http is not None:
+        yield names.INGRESS_HTTP, None
+
+
+def _plain_listener(options: Options) -> Resource:
+    """One chain, which has the second look from the start: adding it later would drain every connection."""
+    name = names.INGRESS_HTTP
+    manager = hcm.connection_manager(
+        options,
+        stat_prefix=name,
+        access_log_path=options.http_access_log,
+        routes=selection.SCOPED_ROUTES,
+        filters=[selection.second_look(), *http_filters("scoped_http", options)],
+    )
+    selection.set_group(manager, selection.HTTP)
+    chain = pb.FilterChain(filters=[hcm.network_filter(manager)])
+    return resource(name, listener.listener(name, options.http_address, options.http_port, [chain], options, tls=False))
+
+
+def _secure_listener(chains: Iterable[bytes], options: Options) -> Resource:
+    name = names.INGRESS_HTTPS
+    body = listener.encoded_listener(name, options.https_address, options.https_port, chains, options, tls=True)
+    return Resource(name, version_of(body), body)
+
+
+def _secure_chain(chain: Chain, options: Options) -> bytes:
+    manager = hcm.connection_manager(
+        options,
+        stat_prefix=names.INGRESS_HTTPS,
+        access_log_path=options.https_access_log,
+        routes=selection.SCOPED_ROUTES,
+        filters=[
+            *([selection.second_look()] if chain.second_look else ()),
+            *http_filters("scoped_https", options),
+        ],
+    )
+    selection.set_group(manager, chain.group.name)
+    match = (
+        pb.FilterChainMatch(transport_protocol="tls")
+        if chain.server_name == ANY_HOST
+        else pb.FilterChainMatch(server_names=[chain.server_name])
+    )
+    socket = tls.downstream(
+        str(chain.group.secret),
+        config_source.ADS,
+        options,
+        min_tls=chain.group.min_tls,
+        max_tls=chain.group.max_tls,
+    )
+    return pb.serialize(
+        pb.FilterChain(
+            name=chain.name,
+            filter_chain_match=match,
+            filters=[hcm.network_filter(manager)],
+            transport_socket=socket,
+        )
+    )
+
+
+# --- the rest ------------------------------------------------------------------------------------------------------
+
+
+def _clusters(engine: Engine, graph_: Graph, options: Options) -> _Resources:
+    origins: Index[str, ObjectRef] = engine.index("objects by cluster", graph_.hosts, _origins)
+
+    def translate(read: Read, one: graph.Cluster) -> Resource | Withheld:
+        name = names.cluster(one)
+        message = cluster(one, options, config_source.ADS)
+        refusal = refusals.of_cluster(message)
+        return Withheld(name, refusal, tuple(sorted(read(origins, name)))) if refusal else resource(name, message)
+
+    return upstreams.clusters(engine, graph_, translate)
+
+
+def _origins(_: str, host: graph.Host) -> Iterable[tuple[str, ObjectRef]]:
+    for listed in (host.http, host.https):
+        for route in listed.routes if listed else ():
+            if isinstance(route.action, graph.Forward):
+                for used in (*route.action.backends, *route.action.mirrors):
+                    yield names.cluster(used.cluster), route.origin
+
+
+def _secrets(engine: Engine, graph_: Graph, groups: Groups) -> _Resources:
+    """Under the object's name, so that a rotation touches nothing else."""
+    used: Index[str, None] = engine.index("secrets by name", graph_.hosts, _secret_names)
+    users: Index[str, ObjectRef] = engine.index("users of secrets", graph_.hosts, _secret_users)
+
+    def one(read: Read, name: str) -> Resource | Withheld | None:
+        ref = Ref(*name.split("/", 1))
+        serving = read(graph_.serving_secrets, ref)
+        if not isinstance(serving, ServingSecret):
+            return None
+        if refusal := read(groups.refused, ref):
+            return Withheld(name, f"Secret {name}: {refusal}", tuple(sorted(read(users, name))))
+        return resource(name, secret.tls_certificate(name, serving.certificate, serving.private_key))
+
+    return engine.collection("secrets", (used,), one)
+
+
+def _secret_names(_: str, host: graph.Host) -> Iterable[tuple[str, None]]:
+    if host.https is not None and host.https.secret is not None:
+        yield str(host.https.secret), None
+
+
+def _secret_users(_: str, host: graph.Host) -> Iterable[tuple[str, ObjectRef]]:
+    if host.https is not None and host.https.secret is not None:
+        for root in host.roots:
+            yield str(host.https.secret), root
+
+
+def _runtime(engine: Engine) -> _Resources:
+    layer = runtime.layer()
+    return engine.collection("runtime", (frozenset((layer.name,)),), lambda _, name: resource(name, layer))

@@ -1,0 +1,132 @@
+"""A rendered state as a static bootstrap: for Envoy's validator, and for traffic without an xDS server.
+
+In: resources as protobuf JSON by section, as `contour render` prints them, of either shape. Out: a bootstrap whose
+listeners hold their routes inline, whose clusters hold their endpoints, and whose secrets and runtime are static.
+"""
+
+from __future__ import annotations
+
+import copy
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from contour.control.render import SECTIONS
+from contour.envoy import pb
+from contour.envoy.resource import Resource
+from contour.envoy.upstreams import Shape
+
+Json = dict[str, Any]
+State = Mapping[str, list[Json]]
+
+_HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_ADMIN = "envoy-admin"
+
+
+def state_of(shape: Shape) -> dict[str, list[Json]]:
+    """The resources of a shape by section, sorted by name; secrets in full, what is withheld left out."""
+    state: dict[str, list[Json]] = {}
+    for section, type_url in SECTIONS.items():
+        found = dict(shape[type_url].items()) if type_url in shape else {}
+        message = pb.message_class(type_url)
+        if message is None:
+            raise TypeError(f"no message of type {type_url}")
+        state[section] = [
+            pb.to_dict(message.FromString(one.body)) for _, one in sorted(found.items()) if isinstance(one, Resource)
+        ]
+    return state
+
+
+def static_config(state: State, *, admin_socket: str = "") -> Json:
+    """A bootstrap without any other source of configuration.
+
+    Without `admin_socket` (Envoy's own admin) the listeners that show its pages answer 503; `envoy.Envoy` and
+    `envoy.validate` do not mind.
+    """
+    endpoints = {one["cluster_name"]: one for one in state.get("endpoints", [])}
+    clusters = [_cluster(one, endpoints) for one in state.get("clusters", [])]
+    config: Json = {
+        "static_resources": {
+            "listeners": [_listener(one, state) for one in state.get("listeners", [])],
+            "clusters": [*clusters, _admin_cluster(admin_socket or "/nowhere/admin.sock")],
+            "secrets": copy.deepcopy(list(state.get("secrets", []))),
+        },
+        "layered_runtime": {
+            "layers": [{"name": one["name"], "static_layer": one["layer"]} for one in state.get("runtime", [])]
+        },
+    }
+    if admin_socket:
+        config["admin"] = {"address": {"pipe": {"path": admin_socket}}}
+    return config
+
+
+def _listener(listener: Json, state: State) -> Json:
+    listener = copy.deepcopy(listener)
+    for chain in listener.get("filter_chains", []):
+        for one in chain["filters"]:
+            if one["typed_config"]["@type"] == _HCM:
+                _inline_routes(one["typed_config"], state)
+        if "transport_socket" in chain:
+            _name_secrets(chain["transport_socket"]["typed_config"])
+    return listener
+
+
+def _inline_routes(manager: Json, state: State) -> None:
+    if "rds" in manager:
+        name = manager.pop("rds")["route_config_name"]
+        found = next((one for one in state["routes"] if one["name"] == name), {"name": name})
+        manager["route_config"] = _unchecked(found)
+    elif "scoped_routes" in manager:
+        scopes = [
+            {**scope, "route_configuration": _unchecked(scope["route_configuration"])}
+            for scope in state["scoped_routes"]
+        ]
+        routes = manager["scoped_routes"]
+        routes.pop("scoped_rds")
+        routes.pop("rds_config_source")
+        routes["scoped_route_configurations_list"] = {"scoped_route_configurations": scopes}
+
+
+def _unchecked(configuration: Json) -> Json:
+    """By discovery a route may name a cluster that is not there (yet); inline only when it says so."""
+    return {**copy.deepcopy(configuration), "validate_clusters": False}
+
+
+def _name_secrets(context: Json) -> None:
+    for one in context["common_tls_context"].get("tls_certificate_sds_secret_configs", []):
+        one.pop("sds_config", None)
+
+
+def _cluster(cluster: Json, endpoints: Mapping[str, Json]) -> Json:
+    cluster = copy.deepcopy(cluster)
+    if cluster.get("type") == "EDS":
+        source = cluster.pop("eds_cluster_config")
+        assignment = endpoints.get(source["service_name"], {})
+        cluster["load_assignment"] = {**copy.deepcopy(assignment), "cluster_name": cluster["name"]}
+        cluster["type"] = "STATIC" if all(_is_ip(address) for address in _addresses(assignment)) else "STRICT_DNS"
+    return cluster
+
+
+def _addresses(assignment: Json) -> list[str]:
+    return [
+        one["endpoint"]["address"]["socket_address"]["address"]
+        for locality in assignment.get("endpoints", [])
+        for one in locality.get("lb_endpoints", [])
+    ]
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True
+
+
+def _admin_cluster(path: str) -> Json:
+    endpoint = {"endpoint": {"address": {"pipe": {"path": path}}}}
+    return {
+        "name": _ADMIN,
+        "type": "STATIC",
+        "load_assignment": {"cluster_name": _ADMIN, "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
