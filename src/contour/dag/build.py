@@ -84,7 +84,10 @@ def _assembled(name: str, ingress: IngressHost, root: Proxy | None, outcome: Roo
     """An Ingress and a root of one name share the host: the root's routes and its TLS settings win (§2.3)."""
     plain = in_match_order(by_match(ingress.http_routes, outcome.routes))
     termination = outcome.termination
-    secure = in_match_order(by_match(ingress.https_routes, outcome.routes if termination else ()))
+    if termination and not ingress.http_routes and not ingress.https_routes:
+        secure = plain  # the same routes, sorted and held once
+    else:
+        secure = in_match_order(by_match(ingress.https_routes, outcome.routes if termination else ()))
     secret = termination.secret if termination else ingress.secret
     roots, created = list(ingress.roots), ingress.created
     if root is not None and (outcome.routes or termination):
