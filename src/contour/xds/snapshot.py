@@ -164,6 +164,11 @@ class Snapshot:
         item = self.target(type_url, name)
         return None if item is KEPT else item
 
+    def running(self, type_url: TypeUrl, name: str) -> bool:
+        """Whether an Envoy has acknowledged the current version of a resource."""
+        current, good = self.tables[type_url].get(name), self._good[type_url].get(name)
+        return current is not None and good is not None and current.version == good.version
+
     def _stand_in(self, type_url: TypeUrl, name: str) -> None:
         good = self._good[type_url].get(name)
         if good is not None:
