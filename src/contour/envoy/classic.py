@@ -45,7 +45,6 @@ from contour.envoy.resource import (
 from contour.envoy.upstreams import Shape
 from contour.reactive import Collection, Derived, Engine, Index, Read
 
-_ANY_HOST = "*"
 _Resources = Collection[str, Resource | Withheld]
 _Piece = Callable[[Read, str], bytes | None]  # one host's part of an aggregate, serialised
 
@@ -127,7 +126,7 @@ def _listeners(
             return _plain_listener(options) if read(any_plain, None) else None
         if name == names.INGRESS_HTTPS:
             pieces = read(chains.all, None)
-            ordered = [pieces[host] for host in sorted(pieces, key=lambda host: order.filter_chain(_server_name(host)))]
+            ordered = [pieces[host] for host in sorted(pieces, key=order.filter_chain)]
             return _secure_listener(ordered, options) if ordered else None
         return own[name]
 
@@ -155,11 +154,6 @@ def _secure_listener(chains: list[bytes], options: Options) -> Resource:
     )
 
 
-def _server_name(host: str) -> str:
-    """Empty for the host that takes every server name."""
-    return "" if host == _ANY_HOST else host
-
-
 def _chain(graph_: Graph, options: Options) -> _Piece:
     hosts, secrets = graph_.hosts, graph_.serving_secrets
 
@@ -183,14 +177,8 @@ def _filter_chain(name: str, host: graph.SecureVirtualHost, serving: ServingSecr
         routes=pb.Rds(route_config_name=names.https_route_configuration(name), config_source=config_source.CLASSIC),
         filters=http_filters("https", options),
     )
-    server_name = _server_name(name)
-    match = (
-        pb.FilterChainMatch(server_names=[server_name])
-        if server_name
-        else pb.FilterChainMatch(transport_protocol="tls")
-    )
     return pb.FilterChain(
-        filter_chain_match=match,
+        filter_chain_match=pb.FilterChainMatch(server_names=[name]),
         filters=[hcm.network_filter(manager)],
         transport_socket=tls.downstream(
             names.secret(serving.ref, serving.certificate),

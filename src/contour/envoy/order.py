@@ -23,9 +23,9 @@ def virtual_host(host: str) -> bytes:
     return names.virtual_host(host).encode()
 
 
-def filter_chain(server_name: str) -> tuple[bool, bytes]:
-    """By server name; a chain that matches without one ("") comes last (§4.10)."""
-    return not server_name, server_name.encode()
+def filter_chain(server_name: str) -> bytes:
+    """By server name (§4.10)."""
+    return server_name.encode()
 
 
 def slices(piece: EndpointSlice) -> str:
