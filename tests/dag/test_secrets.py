@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contour.api.core import Secret
 from contour.api.invalid import Invalid
@@ -186,12 +188,41 @@ def test_unreadable_keys(key: bytes):
     assert answer.text.startswith("invalid TLS private key: x509: ")
 
 
-def test_a_damaged_rsa_key_is_noticed():
+@pytest.mark.parametrize("value", ["d", "dmp1", "dmq1", "iqmp"])
+def test_a_damaged_rsa_key_is_noticed(value: str):
     numbers = RSA.private_numbers()
-    damaged = rsa.RSAPrivateNumbers(
-        numbers.p, numbers.q, numbers.d ^ 2, numbers.dmp1, numbers.dmq1, numbers.iqmp, numbers.public_numbers
-    ).private_key(unsafe_skip_rsa_key_validation=True)
-    assert serving(key=private_key(damaged)) == Invalid("invalid TLS private key: crypto/rsa: invalid private key")
+    values = {name: getattr(numbers, name) for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}
+    values[value] ^= 2
+    damaged = rsa.RSAPrivateNumbers(public_numbers=numbers.public_numbers, **values)
+    answer = serving(key=private_key(damaged.private_key(unsafe_skip_rsa_key_validation=True)))
+    assert answer == Invalid("invalid TLS private key: crypto/rsa: invalid private key")
+
+
+def der(text: bytes) -> bytes:
+    (block,) = pem.blocks(text)
+    assert isinstance(block, pem.Block)
+    return block.der
+
+
+def armoured(label: str, content: bytes) -> bytes:
+    return b"-----BEGIN %b-----\n%b-----END %b-----\n" % (label.encode(), base64.encodebytes(content), label.encode())
+
+
+WHOLE = [(der(certificate(key)), der(private_key(key))) for key in (RSA, EC, ed25519.Ed25519PrivateKey.generate())]
+DAMAGE = st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=4)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(range(len(WHOLE))), st.booleans(), DAMAGE)
+def test_damage_is_an_answer_and_never_an_exception(pair: int, of_key: bool, damage: list[tuple[int, int]]):
+    """Anybody who may write a Secret chooses these bytes."""
+    content = [bytearray(part) for part in WHOLE[pair]]
+    damaged = content[of_key]
+    for position, value in damage:
+        damaged[position % len(damaged)] = value
+    answer = serving(armoured("CERTIFICATE", bytes(content[0])), armoured("PRIVATE KEY", bytes(content[1])))
+    if isinstance(answer, ServingSecret):
+        envoy_accepts(answer)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ What the reference accepts is decided by `serving_secret` and `ca_bundle`; what 
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import wraps
@@ -14,10 +15,10 @@ from typing import TypeVar
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_private_key
+from cryptography.utils import CryptographyDeprecationWarning
 
 from contour.api.core import Secret
 from contour.api.invalid import Invalid
@@ -38,7 +39,9 @@ _KEY_TYPES: dict[str, tuple[type, ...]] = {
     "EC PRIVATE KEY": (ec.EllipticCurvePrivateKey,),
 }
 _REMEMBERED = 4096  # results, a few hundred bytes each
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+# The library raises many things for damaged input (KeyError and its own InternalError among them), and documents few;
+# one that is missed here would let anybody who may write a Secret stop the program.
+_UNREADABLE = Exception
 
 
 T = TypeVar("T")
@@ -133,7 +136,7 @@ def _names_of_first(chain: bytes) -> tuple[str, ...] | Invalid:
         dns_names, addresses = _alternative_names(certificates[0])
         named = dns_names or addresses or _common_name(certificates[0])
     except _UNREADABLE as error:
-        return Invalid(f"x509: {error}")
+        return _unreadable(error)
     return dns_names if named else Invalid("certificate has no common name or subject alt name")
 
 
@@ -154,7 +157,7 @@ def _envoy_error(chain: bytes, key_text: bytes) -> str:
     try:
         public_key = leaf.public_key()
     except _UNREADABLE as error:
-        return f"invalid TLS certificate: {error}"
+        return f"invalid TLS certificate: {_unreadable(error).text}"
     if isinstance(public_key, rsa.RSAPublicKey) and public_key.key_size < _MIN_RSA_BITS:
         return (
             f"invalid TLS certificate: RSA key has {public_key.key_size} bits, Envoy requires at least {_MIN_RSA_BITS}"
@@ -183,9 +186,12 @@ def _certificates(bundle: bytes) -> list[x509.Certificate] | Invalid:
     if isinstance(found, Invalid):
         return found
     try:
-        return [x509.load_der_x509_certificate(block.der) for block in found]
+        with warnings.catch_warnings():
+            # Of serial numbers that are not positive: nothing that this program could do about it.
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            return [x509.load_der_x509_certificate(block.der) for block in found]
     except _UNREADABLE as error:
-        return Invalid(f"x509: {error}")
+        return _unreadable(error)
 
 
 def _certificate_blocks(bundle: bytes) -> list[pem.Block] | Invalid:
@@ -222,7 +228,7 @@ def _load_key(block: pem.Block) -> PrivateKeyTypes | Invalid:
         # The full check of an RSA key takes up to 0.2 s; `_consistent` is what of it protects from a damaged key.
         key = load_der_private_key(block.der, None, unsafe_skip_rsa_key_validation=True)
     except _UNREADABLE as error:
-        return Invalid(f"x509: {error}")
+        return _unreadable(error)
     if not isinstance(key, _KEY_TYPES[block.type]):
         return Invalid(f"x509: not a key of type '{block.type}'")
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name not in _CURVES:
@@ -233,11 +239,16 @@ def _load_key(block: pem.Block) -> PrivateKeyTypes | Invalid:
 
 
 def _consistent(key: rsa.RSAPrivateNumbers) -> bool:
+    """All the values of a key follow from three of them; one damaged byte and they do not."""
+    p, q, e = key.p, key.q, key.public_numbers.e
     return (
-        min(key.p, key.q) > 2
-        and key.p * key.q == key.public_numbers.n
-        and key.d * key.public_numbers.e % (key.p - 1) == 1
-        and key.d * key.public_numbers.e % (key.q - 1) == 1
+        min(p, q) > 2
+        and p * q == key.public_numbers.n
+        and key.d % (p - 1) == key.dmp1
+        and key.d % (q - 1) == key.dmq1
+        and key.dmp1 * e % (p - 1) == 1
+        and key.dmq1 * e % (q - 1) == 1
+        and key.iqmp * q % p == 1
     )
 
 
@@ -254,3 +265,9 @@ def _alternative_names(certificate: x509.Certificate) -> tuple[tuple[str, ...], 
 def _common_name(certificate: x509.Certificate) -> str:
     names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return str(names[-1].value).strip() if names else ""
+
+
+def _unreadable(error: Exception) -> Invalid:
+    if isinstance(error, ValueError) and str(error):
+        return Invalid(f"x509: {str(error).splitlines()[0]}")
+    return Invalid(f"x509: cannot be read ({type(error).__name__})")
