@@ -92,7 +92,8 @@ def _described(about: str, schema: Schema) -> Schema:
 
 
 def duration(about: str, pattern: str = P_DUR_INF) -> Schema:
-    return text(about, pattern=pattern)
+    also = {P_DUR_INF: ", or infinity", P_DUR_0: ", or 0"}.get(pattern, "")
+    return text(f"{about} A duration such as 10s or 1m30s{also}.", pattern=pattern)
 
 
 # --- shared types -------------------------------------------------------------------------------------------------
@@ -292,7 +293,7 @@ AUTHORIZATION_SERVER = struct(
         allowedUpstreamHeaders={"description": "Headers of the answer that the backend gets.", **ALLOWED_HEADERS},
     ),
     authPolicy=AUTHORIZATION_POLICY,
-    responseTimeout=duration("Longest wait for an answer: a duration such as 10s or 1m30s, or infinity."),
+    responseTimeout=duration("Longest wait for an answer."),
     failOpen=flag("Let requests in when the server does not answer."),
     withRequestBody=struct(
         "Sends the request's body too.",
@@ -318,7 +319,7 @@ SERVICES = array(
         slowStartPolicy=struct(
             "A new endpoint gets its share little by little.",
             "window",
-            window=duration("How long: a duration such as 10s or 1m30s.", P_DUR),
+            window=duration("How long.", P_DUR),
             aggression=text("How fast; a decimal number.", pattern=r"^([0-9]+([.][0-9]+)?|[.][0-9]+)$", default="1.0"),
             minWeightPercent=uint32("Share at the start.", minimum=0, maximum=100, default=10),
         ),
@@ -365,7 +366,7 @@ VIRTUALHOST = struct(
         allowMethods=array(text("HTTP method.", pattern=P_CORS), "Methods.", minItems=1),
         allowHeaders=array(text("Header name.", pattern=P_CORS), "Request headers.", minItems=1),
         exposeHeaders=array(text("Header name.", pattern=P_CORS), "Headers that scripts may read.", minItems=1),
-        maxAge=duration("How long answers to preflights hold: a duration such as 10m, or 0.", P_DUR_0),
+        maxAge=duration("How long answers to preflights hold.", P_DUR_0),
         allowPrivateNetwork=flag("Allow requests from public into private networks."),
     ),
     rateLimitPolicy=RATE_LIMIT,
@@ -386,8 +387,8 @@ VIRTUALHOST = struct(
                 "uri",
                 uri=name("URL, http or https."),
                 validation=UPSTREAM_VALIDATION,
-                timeout=duration("Longest wait; 1s if absent. A duration such as 10s or 1m30s.", P_DUR),
-                cacheDuration=duration("How long keys are kept; 5m if absent. A duration such as 10m.", P_DUR),
+                timeout=duration("Longest wait; 1s if absent.", P_DUR),
+                cacheDuration=duration("How long keys are kept; 5m if absent.", P_DUR),
                 dnsLookupFamily=text("Addresses that are looked up.", enum=["auto", "v4", "v6"]),
             ),
             localJWKS=struct(
@@ -414,7 +415,7 @@ ROUTES = array(
         permitInsecure=flag("Serve over plain HTTP too if the host has TLS."),
         authPolicy=AUTHORIZATION_POLICY,
         timeoutPolicy=struct(
-            "Time limits: durations such as 10s or 1m30s, or infinity.",
+            "Time limits.",
             response=duration("Until the whole answer is there."),
             idle=duration("Without anything sent on the request."),
             idleConnection=duration("Without requests on a connection to the backend."),
@@ -422,7 +423,7 @@ ROUTES = array(
         retryPolicy=struct(
             "Requests that fail are sent again.",
             count=int64("How often; -1 is never.", minimum=-1, default=1),
-            perTryTimeout=duration("Longest wait for each: a duration such as 10s or 1m30s, or infinity."),
+            perTryTimeout=duration("Longest wait for each."),
             retryOn=array(text(enum=RETRY_ON), "When."),
             retriableStatusCodes=array(uint32(), "Status codes for retriable-status-codes."),
         ),

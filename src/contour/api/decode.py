@@ -7,7 +7,7 @@ there is dropped. The retired versions of Ingress become `networking.k8s.io/v1`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -76,9 +76,16 @@ def decode(source: Mapping[str, Any] | bytes) -> Object:
             kind = REGISTRY.get((meta.api_version, meta.kind))
             if kind is not None and (meta.api_version, meta.kind) not in _CONVERSIONS:
                 return decode_as(kind, source)
-            source = msgspec.json.decode(source)
-        except msgspec.DecodeError as error:
+            mapping = msgspec.json.decode(source)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DecodeError("", "", str(error)) from None
+    else:
+        mapping = source
+    return decode_as(kind_of(mapping), mapping)
+
+
+def kind_of(source: object) -> type[Object]:
+    """The type that a mapping becomes; raises `DecodeError` if it does not say, `UnknownKind` if it is not ours."""
     if not isinstance(source, Mapping):
         raise DecodeError("", "", f"expected an object, got {json_type(source)}")
     api_version, name = source.get("apiVersion"), source.get("kind")
@@ -87,7 +94,7 @@ def decode(source: Mapping[str, Any] | bytes) -> Object:
     kind = REGISTRY.get((api_version, name))
     if kind is None:
         raise UnknownKind(name, object_name(source), f"unknown kind {api_version} {name}")
-    return decode_as(kind, source)
+    return kind
 
 
 def decode_as(kind: type[T], source: Mapping[str, Any] | bytes) -> T:
@@ -95,14 +102,18 @@ def decode_as(kind: type[T], source: Mapping[str, Any] | bytes) -> T:
     try:
         if isinstance(source, bytes):
             return msgspec.json.decode(source, type=kind)
-        convert = _CONVERSIONS.get((_text(source.get("apiVersion")), _text(source.get("kind"))))
-        if convert is None:
-            return msgspec.convert(source, kind)
+        return msgspec.convert(to_stored_version(source), kind)
     except msgspec.ValidationError:
         pass  # nulls, line ends in base64, a strange status: the thorough way below tells what is wrong
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError(kind.kind, "", str(error)) from None
     return _decode_thoroughly(kind, source)
+
+
+def to_stored_version(source: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object in the version that its type describes: an Ingress of a retired version becomes v1."""
+    convert = _CONVERSIONS.get((_text(source.get("apiVersion")), _text(source.get("kind"))))
+    return source if convert is None else convert(source)
 
 
 def _decode_thoroughly(kind: type[T], source: Mapping[str, Any] | bytes) -> T:
@@ -111,11 +122,8 @@ def _decode_thoroughly(kind: type[T], source: Mapping[str, Any] | bytes) -> T:
         raise DecodeError(kind.kind, "", f"expected an object, got {json_type(mapping)}")
     if kind is Secret:
         mapping = _plain_base64(mapping)
-    stripped = cast("dict[str, Any]", without_nulls(mapping))
-    convert = _CONVERSIONS.get((_text(stripped.get("apiVersion")), _text(stripped.get("kind"))))
+    stripped = to_stored_version(without_nulls(mapping))
     try:
-        if convert is not None:
-            stripped = convert(stripped)
         try:
             return msgspec.convert(stripped, kind)
         except msgspec.ValidationError as error:

@@ -56,3 +56,16 @@ def _backend(old: Any) -> Any:
             service["port"] = {"name": port} if isinstance(port, str) else {"number": port}
         new["service"] = service
     return new
+
+
+def old_path(path: str) -> str:
+    """A field of the converted object, as it was called before: `…backend.service.name` -> `…backend.serviceName`."""
+    for new, old in (
+        ("spec.defaultBackend", "spec.backend"),
+        (".service.port.number", ".servicePort"),
+        (".service.port.name", ".servicePort"),
+        (".service.port", ".servicePort"),
+        (".service.name", ".serviceName"),
+    ):
+        path = path.replace(new, old)
+    return path
