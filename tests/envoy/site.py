@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from tests.dag.world import Mapping, World, obj
+
 from contour.dag.options import Options as GraphOptions
 from contour.envoy import pb, scoped
 from contour.envoy.options import Options
 from contour.envoy.resource import LISTENER, SCOPED_ROUTE, Resource, TypeUrl, Withheld
 from contour.testing import static
-from tests.dag.world import Mapping, World, obj
 
 LOCAL = {"http_address": "127.0.0.1", "https_address": "127.0.0.1", "stats_address": "127.0.0.1"}
 ANY_PORT = {"http_port": 0, "https_port": 0, "stats_port": 0, "admin_port": 0}

@@ -5,7 +5,7 @@ reference) and the TLS versions. A group's name is part of its hosts' scope keys
 group's chain accepted reaches only hosts of that group.
 
 Server names come from configured hosts alone, never from what a certificate lists: anybody can write a certificate
-with somebody else's name in it. Adding a host behind a wildcard name that its group has already changes no chain:
+with somebody else's name in it. (The any-host `*` is never served over TLS, operations.md §5.2.) Adding a host behind a wildcard name that its group has already changes no chain:
 what is read here are sets of entries that many hosts share.
 """
 
@@ -23,8 +23,6 @@ from contour.dag.graph import Host
 from contour.dag.secrets import ServingSecret, envoy_accepts
 from contour.envoy.options import Options
 from contour.reactive import Collection, Derived, Engine, Index, Read
-
-ANY_HOST = "*"
 
 _DAY = len("2026-01-31")
 _UNSAFE = re.compile(r"[^a-z0-9.-]")  # in a scope key: `:` ends it, `/` ends the group, `%` begins a format
@@ -53,14 +51,14 @@ class Member(NamedTuple):
 
 
 class Place(NamedTuple):
-    """The chain that accepts connections for a host; `server_name` is `*` for a chain without server names."""
+    """The chain that accepts connections for a host."""
 
     group: Group
     server_name: str
 
 
 class Chain(NamedTuple):
-    """`second_look`: the group serves wildcard hosts under this name, whose scope the first selection misses."""
+    """`second_look`: the name is a wildcard host of the group, whose scope the first selection misses."""
 
     group: Group
     server_name: str
@@ -173,14 +171,12 @@ class Groups:
         group = min(read(self._answering, server_name))
         if read(self._unusable, group.secret):
             return None  # a chain whose secret does not come keeps its whole listener warming for 15 s
-        hosts = read(self.wildcard_hosts, group.name)
-        second_look = server_name in hosts or (ANY_HOST in hosts and _is_wildcard(server_name))
-        return Chain(group, server_name, second_look)
+        return Chain(group, server_name, second_look=server_name in read(self.wildcard_hosts, group.name))
 
     def _others(self, read: Read, name: str) -> tuple[str, ...] | None:
         """Names of the other groups whose chains may hold a connection that was opened for this host."""
         member = read(self.members, name)
-        if member is None or name == ANY_HOST:
+        if member is None:
             return None
         groups = {group for wildcard in _suffixes(name) for group in read(self._answering, wildcard)}
         return tuple(sorted(group.name for group in groups - {member.group})) or None
@@ -211,7 +207,6 @@ def _suffixes(host: str) -> Iterator[str]:
         if not dot:
             break
         yield f"*.{rest}"
-    yield ANY_HOST
 
 
 # --- entries of the indexes -----------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from contour.envoy import (
 )
 from contour.envoy.cluster import cluster
 from contour.envoy.filters.order import http_filters
-from contour.envoy.groups import ANY_HOST, Chain, Groups, Member
+from contour.envoy.groups import Chain, Groups, Member
 from contour.envoy.options import Options
 from contour.envoy.refusals import Refusal
 from contour.envoy.resource import (
@@ -46,6 +46,8 @@ from contour.envoy.resource import (
 )
 from contour.envoy.upstreams import Shape
 from contour.reactive import Collection, Engine, Index, Read
+
+_ANY_HOST = "*"
 
 _Resources = Collection[str, Resource | Withheld]
 
@@ -99,7 +101,7 @@ class _Scopes:
 
     def _scope(self, read: Read, name: str) -> Resource | Withheld | None:
         group, _, host = name.partition("/")
-        if host == ANY_HOST:
+        if host == _ANY_HOST:
             return self._of_wildcards(read, name, group)
         if host.startswith(_PIECE):
             piece = read(self._pieces, name)
@@ -115,8 +117,8 @@ class _Scopes:
         pieces = [read(self._pieces, f"{group}/{_PIECE}{host}") for host in hosts]
         encoded = [piece for piece in pieces if isinstance(piece, bytes)]
         if not plain:
-            domains = read(self._elsewhere, group) | {ANY_HOST}
-            encoded += [pb.serialize(scopes.misdirected(domain)) for domain in sorted(domains.difference(hosts))]
+            domains = sorted(read(self._elsewhere, group) | {_ANY_HOST})
+            encoded += [pb.serialize(scopes.misdirected(domain)) for domain in domains]
         return scopes.of_wildcards(name, encoded)
 
     def _piece(self, read: Read, name: str) -> bytes | Withheld | None:
@@ -141,7 +143,7 @@ class _Scopes:
 
 
 def _scope_name(group: str, host: str) -> str:
-    return f"{group}/{ANY_HOST if host.startswith(ANY_HOST) else host}"
+    return f"{group}/{_ANY_HOST if host.startswith(_ANY_HOST) else host}"
 
 
 def _plain_names(name: str, host: graph.Host) -> Iterable[tuple[str, str]]:
@@ -155,12 +157,12 @@ def _plain_scopes(name: str, host: graph.Host) -> Iterable[tuple[str, None]]:
 
 
 def _plain_wildcards(name: str, host: graph.Host) -> Iterable[tuple[str, str]]:
-    if host.http is not None and name.startswith(ANY_HOST):
+    if host.http is not None and name.startswith(_ANY_HOST):
         yield selection.HTTP, name.lower()
 
 
 def _plain_pieces(name: str, host: graph.Host) -> Iterable[tuple[str, None]]:
-    if host.http is not None and name.startswith(ANY_HOST):
+    if host.http is not None and name.startswith(_ANY_HOST):
         yield f"{selection.HTTP}/{_PIECE}{name.lower()}", None
 
 
@@ -169,18 +171,18 @@ def _secure_scopes(name: str, member: Member) -> Iterable[tuple[str, None]]:
 
 
 def _secure_pieces(name: str, member: Member) -> Iterable[tuple[str, None]]:
-    if name.startswith(ANY_HOST):
+    if name.startswith(_ANY_HOST):
         yield f"{member.group.name}/{_PIECE}{name}", None
 
 
 def _scopes_elsewhere(name: str, groups: tuple[str, ...]) -> Iterable[tuple[str, None]]:
-    if not name.startswith(ANY_HOST):
+    if not name.startswith(_ANY_HOST):
         for group in groups:
             yield f"{group}/{name}", None
 
 
 def _wildcards(name: str, groups: tuple[str, ...]) -> Iterable[tuple[str, str]]:
-    if name.startswith(ANY_HOST):
+    if name.startswith(_ANY_HOST):
         for group in groups:
             yield group, name
 
@@ -252,11 +254,6 @@ def _secure_chain(chain: Chain, options: Options) -> bytes:
         ],
     )
     selection.set_group(manager, chain.group.name)
-    match = (
-        pb.FilterChainMatch(transport_protocol="tls")
-        if chain.server_name == ANY_HOST
-        else pb.FilterChainMatch(server_names=[chain.server_name])
-    )
     socket = tls.downstream(
         str(chain.group.secret),
         config_source.ADS,
@@ -267,7 +264,7 @@ def _secure_chain(chain: Chain, options: Options) -> bytes:
     return pb.serialize(
         pb.FilterChain(
             name=chain.name,
-            filter_chain_match=match,
+            filter_chain_match=pb.FilterChainMatch(server_names=[chain.server_name]),
             filters=[hcm.network_filter(manager)],
             transport_socket=socket,
         )
@@ -293,8 +290,10 @@ def _origins(_: str, host: graph.Host) -> Iterable[tuple[str, ObjectRef]]:
     for listed in (host.http, host.https):
         for route in listed.routes if listed else ():
             if isinstance(route.action, graph.Forward):
-                for used in (*route.action.backends, *route.action.mirrors):
-                    yield names.cluster(used.cluster), route.origin
+                clusters = [backend.cluster for backend in route.action.backends]
+                clusters += [mirror.cluster for mirror in route.action.mirrors]
+                for used in clusters:
+                    yield names.cluster(used), route.origin
 
 
 def _secrets(engine: Engine, graph_: Graph, groups: Groups) -> _Resources:
