@@ -63,7 +63,7 @@ def cluster(c: graph.Cluster, options: Options, source: pb.ConfigSource) -> pb.C
     if c.circuit_breakers != graph.CircuitBreakers():
         message.circuit_breakers.CopyFrom(_circuit_breakers(c.circuit_breakers))
     if c.protocol in _TLS:
-        message.transport_socket.CopyFrom(tls.upstream(c, options))
+        message.transport_socket.CopyFrom(tls.upstream(c))
     if c.idle_timeout is not None or c.protocol in _HTTP2:
         message.typed_extension_protocol_options[_UPSTREAM_OPTIONS].CopyFrom(
             pb.pack(_http_options(c.idle_timeout, http2=c.protocol in _HTTP2))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache
 
 from contour.api.meta import Ref
 from contour.api.scalars import format_duration
@@ -80,7 +79,6 @@ def authority(cluster_name: str) -> str:
     return cluster_name.replace("/", ".")
 
 
-@lru_cache(maxsize=65536)
 def cluster(c: graph.Cluster) -> str:
     port = c.service
     return hashname(NAME_LIMIT, port.namespace, port.service, str(port.port), cluster_digest(c))

@@ -23,7 +23,7 @@ _UPSTREAM_PARAMETERS = pb.TlsParameters(
 )
 
 
-def upstream(c: graph.Cluster, options: Options) -> pb.TransportSocket:  # noqa: ARG001 (its settings come with cluster.upstreamTLS)
+def upstream(c: graph.Cluster) -> pb.TransportSocket:
     common = pb.CommonTlsContext(tls_params=_UPSTREAM_PARAMETERS, alpn_protocols=_ALPN[c.protocol])
     if c.validation is not None and c.validation.subject_names:
         common.validation_context.CopyFrom(_upstream_validation(c.validation))
