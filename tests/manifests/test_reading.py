@@ -5,9 +5,10 @@ from itertools import pairwise
 
 import pytest
 
+from contour.api.admission import MAX_SIZE, admit
 from contour.api.core import Service
 from contour.api.meta import ObjectRef
-from contour.manifests.reading import MAX_DOCUMENT, Contents, Entry, Unreadable, read
+from contour.manifests.reading import Contents, Entry, Unreadable, read
 
 SERVICE = """\
 apiVersion: v1
@@ -53,8 +54,9 @@ def test_directives_and_document_ends() -> None:
 
 
 def test_lists_with_and_without_kinds_in_their_items() -> None:
-    item = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "shop"}}
-    bare = {"metadata": {"name": "b", "namespace": "shop"}}
+    spec = {"ports": [{"port": 80}]}
+    item = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "shop"}, "spec": spec}
+    bare = {"metadata": {"name": "b", "namespace": "shop"}, "spec": spec}
     both = [
         {"apiVersion": "v1", "kind": "List", "items": [item, None, "x"]},
         {"apiVersion": "v1", "kind": "ServiceList", "items": [bare]},
@@ -133,18 +135,31 @@ def test_bytes_that_are_no_text() -> None:
 
 
 def test_an_object_larger_than_an_api_server_takes() -> None:
-    large = service("a") + "  note: " + "x" * MAX_DOCUMENT + "\n"
+    large = service("a") + "  note: " + "x" * MAX_SIZE + "\n"
     found = entries(large + "---\n" + service("b"))
     assert [entry.key for entry in found] == [key("a"), key("b")]
     assert "bytes, more than" in found[0].problem
+
+
+def test_an_unknown_field_is_left_out_with_a_warning() -> None:
+    (entry,) = entries(
+        """\
+apiVersion: projectcontour.io/v1
+kind: HTTPProxy
+metadata: {name: a, namespace: shop}
+spec:
+  virtualhost: {fqdn: a.test, fqnd: b.test}
+  routes: [{services: [{name: web, port: 80}]}]
+"""
+    )
+    assert entry.problem == ""
+    assert entry.warnings == ('unknown field "spec.virtualhost.fqnd"',)
 
 
 def test_only_changed_documents_are_decoded_again() -> None:
     calls = []
 
     def decode(value):
-        from contour.api.admission import admit
-
         calls.append(value["metadata"]["name"])
         return admit(value)
 

@@ -191,4 +191,5 @@ def _wanted(
                 wanted[key] = last
         elif key is not None:
             wanted[key] = _Held(entry.value, entry.line)
+            problems += [Problem(path, entry.line, f"{name(key)}: {text}", key) for text in entry.warnings]
     return (held | wanted if lost else wanted), problems

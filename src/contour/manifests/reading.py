@@ -13,14 +13,12 @@ from typing import Any
 
 import msgspec
 
-from contour.api.admission import admit
+from contour.api.admission import review
 from contour.api.decode import CLUSTER_SCOPED, REGISTRY, DecodeError, UnknownKind
 from contour.api.meta import Object, ObjectRef
 from contour.api.yaml import documents
 
 MAX_FILE = 256 << 20
-# What etcd takes in one request: an API server would not take a larger object either.
-MAX_DOCUMENT = 1536 << 10
 # Bytes of about 200 documents, beyond which reading would hold up the event loop for longer than an edit may take.
 LARGE = 128 << 10
 
@@ -32,6 +30,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """A document, or an item of a list. `problem` not empty: it is refused or skipped, and `key` may be unknown.
 
     `lost`: it cannot even be told which object it stands for, so it may be any that the file held before.
+    `warnings`: what its author should know although it is served.
     """
 
     line: int
@@ -39,6 +38,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     value: Any
     problem: str = ""
     lost: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class Contents(msgspec.Struct, frozen=True):
@@ -63,9 +63,9 @@ GONE = Gone()
 
 
 def read(
-    data: bytes, *, json: bool = False, earlier: Contents | None = None, decode: Decode = admit
+    data: bytes, *, json: bool = False, earlier: Contents | None = None, decode: Decode | None = None
 ) -> Contents | Unreadable:
-    """Entries of a file in order. `earlier`: what it held before, read with the same `decode`."""
+    """Entries of a file in order. `earlier`: what it held before, read with the same `decode` (default: admission)."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -77,7 +77,10 @@ def read(
         digest = hashlib.blake2b(piece.encode(), digest_size=16).digest()
         found = pieces.get(digest) or known.get(digest)
         if found is None:
-            found = tuple((_json if json else _yaml)(piece, decode))
+            try:
+                found = tuple((_json if json else _yaml)(piece, decode))
+            except RecursionError:
+                found = (Entry(1, None, None, "nested too deeply", lost=True),)
         pieces[digest] = found
         entries += [msgspec.structs.replace(entry, line=entry.line + line - 1) for entry in found]
     return Contents(tuple(entries), pieces)
@@ -102,15 +105,15 @@ def _split(text: str) -> Iterator[tuple[int, str]]:
         line, begin = line + piece.count("\n"), end
 
 
-def _yaml(text: str, decode: Decode) -> Iterator[Entry]:
+def _yaml(text: str, decode: Decode | None) -> Iterator[Entry]:
     for document in documents(text):
         if document.error is not None:
             yield Entry(document.line, None, None, document.error, lost=True)
         else:
-            yield from _entries(document.value, document.line, len(text), decode)
+            yield from _entries(document.value, document.line, decode)
 
 
-def _json(text: str, decode: Decode) -> Iterator[Entry]:
+def _json(text: str, decode: Decode | None) -> Iterator[Entry]:
     """JSON documents, one after the other."""
     decoder = jsonlib.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
     at = _blank(text, 0)
@@ -124,10 +127,7 @@ def _json(text: str, decode: Decode) -> Iterator[Entry]:
         except ValueError as error:
             yield Entry(line, None, None, str(error), lost=True)
             return
-        except RecursionError:
-            yield Entry(line, None, None, "nested too deeply", lost=True)
-            return
-        yield from _entries(value, line, end - at, decode)
+        yield from _entries(value, line, decode)
         at = _blank(text, end)
 
 
@@ -151,7 +151,7 @@ def _blank(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def _entries(value: Any, line: int, size: int, decode: Decode) -> Iterator[Entry]:
+def _entries(value: Any, line: int, decode: Decode | None) -> Iterator[Entry]:
     """The entries of one document: an object, or a list of objects."""
     if value is None:
         return
@@ -166,20 +166,22 @@ def _entries(value: Any, line: int, size: int, decode: Decode) -> Iterator[Entry
         inherited = {"apiVersion": version, "kind": of} if of else {}
         for item in items:
             whole = {**inherited, **item} if isinstance(item, Mapping) else item
-            yield from _entries(whole, line, size // len(items), decode)
+            yield from _entries(whole, line, decode)
         return
     key = _key(value, version, kind)
-    if size > MAX_DOCUMENT:
-        yield Entry(line, key, None, f"{size} bytes, more than the {MAX_DOCUMENT} of an object", lost=key is None)
-        return
+    warnings: tuple[str, ...] = ()
     try:
-        obj = decode(value)
+        if decode is not None:
+            obj = decode(value)
+        else:
+            found = review(value)
+            obj, warnings = found.object, found.warnings
     except UnknownKind:
         yield Entry(line, None, None, f"unknown kind {version} {kind}: skipped")
     except DecodeError as error:
         yield Entry(line, key, None, str(error), lost=key is None)
     else:
-        yield Entry(line, ObjectRef(obj.kind, *obj.ref), obj)
+        yield Entry(line, ObjectRef(obj.kind, *obj.ref), obj, warnings=warnings)
 
 
 def _key(value: Mapping[str, Any], version: str, kind: str) -> ObjectRef | None:

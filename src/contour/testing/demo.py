@@ -7,19 +7,18 @@ import base64
 import collections
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from contour.testing.backends import Backend
 from contour.testing.certs import Authority
 from contour.testing.clients import Http1, Response, connect
 from contour.testing.envoy import free_port
+from contour.testing.running import RunError, Running
 
 QUICKSTART = Path(__file__).parents[3] / "examples" / "quickstart"
 
@@ -28,7 +27,6 @@ BACKENDS = {"web": 9101, "cart-v1": 9102, "cart-v2": 9103, "blog": 9104, "apps":
 
 # Of 100 requests 10 are expected at cart-v2; fewer than 1 or more than 30 happens once in 10,000 runs.
 _ASKED, _FEWEST, _MOST = 100, 1, 30
-_START_TIMEOUT = 20.0
 _LIVE_TIMEOUT = 5.0
 
 
@@ -48,13 +46,9 @@ def main() -> int:
             return demo.wait()
     except KeyboardInterrupt:
         return 0
-    except DemoError as error:
-        print(f"demo: {error}", file=sys.stderr)
+    except RunError:
+        print("contour run does not serve; see above", file=sys.stderr)
         return 1
-
-
-class DemoError(Exception):
-    """The demo cannot start; the text says why."""
 
 
 class Demo:
@@ -64,12 +58,14 @@ class Demo:
         self.wrong = 0
         self.authority = Authority("demo authority")
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="contour-demo-")))
-        ports = {name: stack.enter_context(Backend(name)).port for name in BACKENDS}
-        _copy(self.folder, ports)
+        backends = {name: stack.enter_context(Backend(name)).port for name in BACKENDS}
+        _copy(self.folder, backends)
         self._add_certificate()
-        self.http = ("127.0.0.1", _port(8080))
-        self.https = ("127.0.0.1", _port(8443))
-        self.process = stack.enter_context(self._contour())
+        ports = [f"--envoy-service-{scheme}-port={_port(usual)}" for scheme, usual in (("http", 8080), ("https", 8443))]
+        self._run = Running(self.folder, *ports, show=lambda line: print(f"   | {line}", flush=True))
+        print(f"$ contour {' '.join(self._run.arguments)}", flush=True)
+        stack.enter_context(self._run)
+        self.http, self.https = self._run.http, self._run.https
 
     def requests(self) -> None:
         """What the quickstart shows, one request after the other."""
@@ -104,7 +100,7 @@ Stop     Ctrl-C
 
     def wait(self) -> int:
         """Until Ctrl-C, or until `contour run` ends."""
-        return self.process.wait()
+        return self._run.process.wait()
 
     def _ask(self, host: str, path: str, right: Callable[[Response], bool], *, tls: bool = False) -> None:
         scheme, port = ("https", self.https[1]) if tls else ("http", self.http[1])
@@ -166,37 +162,6 @@ data:
   tls.crt: {base64.b64encode(pair.certificate).decode()}
   tls.key: {base64.b64encode(pair.private_key).decode()}
 """)
-
-    @contextmanager
-    def _contour(self) -> Iterator[subprocess.Popen[str]]:
-        """`contour run`, from when it serves until the end; what it says is shown from a thread."""
-        command = [
-            sys.executable, "-c", "from contour.cli import main; main()", "run", str(self.folder),
-            f"--envoy-service-http-port={self.http[1]}", f"--envoy-service-https-port={self.https[1]}",
-        ]  # fmt: skip
-        print(f"$ contour run {self.folder} {' '.join(command[5:])}", flush=True)
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
-        )
-        serves = threading.Event()
-        said = threading.Thread(target=_show, args=(process, serves), daemon=True)
-        said.start()
-        try:
-            if not serves.wait(_START_TIMEOUT) or process.poll() is not None:
-                raise DemoError("contour run did not serve; see above")
-            yield process
-        finally:
-            process.terminate()
-            process.wait()
-            said.join()
-
-
-def _show(process: subprocess.Popen[str], serves: threading.Event) -> None:
-    for line in process.stdout or ():
-        print(f"   | {line}", end="", flush=True)
-        if line.startswith("logs"):
-            serves.set()
-    serves.set()
 
 
 def _copy(folder: Path, ports: dict[str, int]) -> None:
