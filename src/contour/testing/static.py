@@ -21,6 +21,12 @@ State = Mapping[str, list[Json]]
 
 _HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ADMIN = "envoy-admin"
+# By discovery there may be none; inline there must be one.
+_NO_SCOPE: Json = {
+    "name": "none",
+    "key": {"fragments": [{"string_key": "none"}]},
+    "route_configuration": {"name": "none"},
+}
 
 
 def state_of(shape: Shape) -> dict[str, list[Json]]:
@@ -79,7 +85,7 @@ def _inline_routes(manager: Json, state: State) -> None:
     elif "scoped_routes" in manager:
         scopes = [
             {**scope, "route_configuration": _unchecked(scope["route_configuration"])}
-            for scope in state["scoped_routes"]
+            for scope in state["scoped_routes"] or [_NO_SCOPE]
         ]
         routes = manager["scoped_routes"]
         routes.pop("scoped_rds")
