@@ -319,7 +319,7 @@ def test_a_remembered_value_does_not_hide_a_wrong_order(engine):
     table.set("on", 1)
     engine.commit()  # `through` is at hand: still the right answer
     table.set("value", 2)
-    with pytest.raises(OrderError, match="first depends on a collection that is declared after it"):
+    with pytest.raises(OrderError, match="first depends on"):
         engine.commit()
     assert first.get("a") == 1
 
@@ -357,6 +357,31 @@ def test_an_exception_in_an_index_is_retried(engine):
     assert dict(lengths.all.peek()) == {2: frozenset("abc")}
     assert set(out) == {2, 12, 34, 56}
     assert out.get(2) == (frozenset(), frozenset("abc"))
+    table.delete("a")  # counted once, although the first commit stopped after it
+    engine.commit()
+    assert dict(lengths.all.peek()) == {2: frozenset("bc")}
+
+
+def test_changes_are_told_against_the_last_report(engine):
+    table: Table[str, int] = engine.table("t")
+    first = engine.collection("first", (table,), lambda read, key: read(table, key))
+    divisor: Table[str, int] = engine.table("divisor")
+    engine.collection("fails", (divisor,), lambda read, key: 1 // (read(divisor, key) or 0))
+    table.set("a", 1)
+    table.set("b", 1)
+    table.set("c", 1)
+    engine.commit()
+    table.set("a", 2)
+    table.delete("b")
+    table.set("c", 2)
+    divisor.set("x", 0)
+    with pytest.raises(ZeroDivisionError):
+        engine.commit()
+    table.set("a", 1)  # as reported
+    table.set("c", 3)
+    divisor.set("x", 1)
+    changes = engine.commit()[first]
+    assert (changes.set, changes.removed) == ({"c": 3}, {"b"})
 
 
 def test_an_exception_in_an_index_over_a_collection_is_retried(engine):
@@ -393,6 +418,24 @@ def test_functions_cannot_write_commit_or_lend_their_read(engine):
     engine.commit()
     with pytest.raises(RuntimeError, match="outside of the function"):
         lent[0](table, "x")
+
+
+def test_a_chain_too_deep_for_the_stack_is_an_error_that_passes(engine):
+    follows: Table[int, int] = engine.table("follows")
+    depth: Derived[int, int] = engine.derived(
+        "depth", lambda read, key: 1 + read(depth, read(follows, key)) if read(follows, key) is not None else 0
+    )
+    out = engine.collection("c", (frozenset([1]), follows), lambda read, key: read(depth, key))
+    for key in range(1, 3000):
+        follows.set(key, key + 1)
+    with pytest.raises(RecursionError):
+        engine.commit()
+    follows.delete(50)
+    for key in range(60, 3000):
+        follows.delete(key)
+    engine.commit()
+    assert (out.get(1), out.get(51), len(out)) == (49, 9, 58)
+    assert depth.cells == 60
 
 
 # --- explanations -------------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def forget(machine: Machine) -> None:
             del machine.reads[number, key]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(programs(), batches, st.data())
 def test_incremental_is_from_scratch(program, batches, data):
     machine = Machine(program)
@@ -127,7 +127,7 @@ def test_incremental_is_from_scratch(program, batches, data):
     check_result(scratch, Naive(program, tables))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(programs(), batches, st.lists(st.frozensets(st.integers(1, 12), max_size=2), min_size=8, max_size=8))
 def test_nothing_is_lost_by_exceptions(program, batches, faults):
     machine = Machine(program)
@@ -171,7 +171,7 @@ def height(graph: dict[str, tuple[str, ...]], node: str) -> int:
     return 1 + max((height(graph, child) for child in graph.get(node, ())), default=0)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(graphs, min_size=1, max_size=5))
 def test_cycles_are_named_and_left(versions):
     engine = Engine()
