@@ -94,7 +94,8 @@ class Client:
             assert (message.nonce, message.type_url) == (nonce, LONG[short])
             for item in message.resources:
                 assert item.resource.type_url == LONG[short]
-                assert item.version == version_of(item.resource.value)
+                if b"contour.again." not in item.resource.value:
+                    assert item.version == version_of(item.resource.value)
             return short, nonce, {r.name: r.version for r in message.resources}, list(message.removed_resources)
         message = DiscoveryResponse.FromString(data)
         assert (message.nonce, message.type_url) == (nonce, LONG[short])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.xds.dialogue import World, cluster, res
 
+from contour.envoy import pb
 from contour.envoy.resource import CLUSTER, LISTENER, SCOPED_ROUTE
 from contour.xds import refusal
 from contour.xds.events import Accepted, Refused
@@ -74,6 +75,30 @@ def test_two_culprits(world):
     client.ask("SR")
     serve(client, {"s3", "s40"})
     assert sorted(refused(client)) == ["s3", "s40"]
+
+
+def test_scopes_of_a_refused_response_are_sent_again_with_another_hash(world):
+    """Envoy would take the same bytes for unchanged, although its workers never got them."""
+    scopes = [res(n, pb.serialize(pb.ScopedRouteConfiguration(name=n))) for n in ("a", "b")]
+    world.publish({"SR": (scopes, [])})
+    client = world.client()
+    client.ask("SR")
+    client.heard()
+    bodies = []
+    for error in ("no", None, "no"):
+        client.ack("SR", error=error)
+        flight = client.stream.channels[SCOPED_ROUTE].flight
+        bodies += [item.body for item in flight.present.values()] if flight else []
+    assert [v.name for v in client.verdicts] == ["a", "b"]
+    assert bodies[0] != scopes[0].body
+    message = pb.ScopedRouteConfiguration.FromString(bodies[0])
+    assert list(message.route_configuration.metadata.filter_metadata) == ["contour.again.1"]
+    message.ClearField("route_configuration")
+    assert pb.serialize(message) == scopes[0].body
+    # The versions stay: what the client has acknowledged is not sent again.
+    late = world.client()
+    late.ask("SR", has={"a": scopes[0].version})
+    assert late.settle() == []
 
 
 def test_other_changes_do_not_wait_for_the_culprit(world):

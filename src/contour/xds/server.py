@@ -90,7 +90,8 @@ class Server:
         try:
             async for data in session.responses():
                 await context.write(data)
-            await reader
+            if reader.done():  # else it is the hub that ended the session
+                await reader
         except InvalidRequestError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         finally:

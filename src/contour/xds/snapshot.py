@@ -63,6 +63,13 @@ def entry(type_url: TypeUrl, resource: Resource) -> Entry:
     )
 
 
+def other(scope: Entry, salt: int) -> Entry:
+    """The same scope with bytes of another hash."""
+    body = wire.other_scope(scope.body, salt)
+    prefix = wire.delta_prefix(SCOPED_ROUTE, scope.name, scope.version, len(body))
+    return Entry(scope.name, scope.version, prefix, body, scope.digest)
+
+
 def claimed(name: str, version: str) -> Entry:
     """What a reconnecting client says it has; its bytes are not ours."""
     return Entry(name, version, b"", b"", 0)
@@ -136,10 +143,10 @@ class Snapshot:
         """An Envoy runs these; returns those that none had acknowledged before."""
         table, good, fresh = self.tables[type_url], self._good[type_url], []
         for item in items:
-            known = good.get(item.name)
-            if table.get(item.name) is item and known is not item:
-                good[item.name] = item
-                fresh.append(item)
+            current = table.get(item.name)
+            if current is not None and current.version == item.version and good.get(item.name) is not current:
+                good[item.name] = current
+                fresh.append(current)
         return fresh
 
     def refuse(self, type_url: TypeUrl, item: Entry, text: str) -> bool:

@@ -64,6 +64,18 @@ def state_response(type_url: str, version: str, nonce: str, items: Iterable[byte
     return b"".join((text(1, version), text(4, type_url), text(5, nonce), *items))
 
 
+_ROUTE_CONFIGURATION, _METADATA, _FILTER_METADATA = 5, 17, 1
+
+
+def other_scope(body: bytes, salt: int) -> bytes:
+    """The same ScopedRouteConfiguration with another hash: a mark in the metadata of its RouteConfiguration.
+
+    A singular message that occurs twice is merged by whoever reads it, so appending is enough.
+    """
+    mark = text(1, f"contour.again.{salt}") + field(2, b"")
+    return body + field(_ROUTE_CONFIGURATION, field(_METADATA, field(_FILTER_METADATA, mark)))
+
+
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
