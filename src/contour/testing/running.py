@@ -89,6 +89,10 @@ class Running:
         """End it with a signal, if it has not ended; its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
+        return self.wait(timeout)
+
+    def wait(self, timeout: float = 10) -> int:
+        """Its exit status when it has ended by itself; it is killed if it does not."""
         try:
             status = self.process.wait(timeout)
         except subprocess.TimeoutExpired:

@@ -1,0 +1,215 @@
+"""`contour run` as a user starts it: a folder, a real Envoy, requests."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from contour.testing.backends import Backend
+from contour.testing.clients import Http1, connect, get
+from contour.testing.running import RunError, Running
+
+pytestmark = pytest.mark.traffic
+
+HOST = """\
+apiVersion: projectcontour.io/v1
+kind: HTTPProxy
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  virtualhost: {{fqdn: {name}.test}}
+  routes:
+  - services: [{{name: {service}, port: 80}}]
+"""
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: shop}}
+spec: {{ports: [{{port: 80}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: {name}, namespace: shop, labels: {{kubernetes.io/service-name: {name}}}}}
+addressType: IPv4
+endpoints: [{{addresses: [127.0.0.1]}}]
+ports: [{{port: {port}}}]
+"""
+
+
+def host(name: str, service: str) -> str:
+    return HOST.format(name=name, service=service)
+
+
+@pytest.fixture(scope="module")
+def backends() -> Iterator[dict[str, Backend]]:
+    with Backend("one") as one, Backend("two") as two:
+        yield {"one": one, "two": two}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, backends: dict[str, Backend]) -> Path:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, backend in backends.items():
+        (folder / f"{name}.yaml").write_text(SERVICE.format(name=name, port=backend.port))
+    (folder / "a.yaml").write_text(host("a", "one"))
+    return folder
+
+
+def until(condition: Callable[[], bool], limit: float = 5) -> float:
+    """Seconds until it holds; asks the data path without a pause, as nothing tells when that has changed."""
+    started = time.perf_counter()
+    while not condition():
+        assert time.perf_counter() - started < limit, "never came true"
+    return time.perf_counter() - started
+
+
+def answers(run: Running, name: str) -> str | None:
+    return get(run.http, f"{name}.test").backend
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_edits_are_live_within_200_ms(folder: Path) -> None:
+    with Running(folder) as run, Http1(connect(run.http)) as client:
+        assert client.get("a.test").backend == "one"
+        times = []
+        for turn in range(10):
+            service = ("two", "one")[turn % 2]
+            (folder / "a.yaml").write_text(host("a", service))
+            times.append(until(lambda service=service: client.get("a.test").backend == service))
+        assert statistics.median(times) < 0.1
+        assert max(times) < 0.2
+        (folder / "b.yaml").write_text(host("b", "two"))
+        assert until(lambda: client.get("b.test").backend == "two") < 0.2
+        (folder / "b.yaml").unlink()
+        assert until(lambda: client.get("b.test").status == 404) < 0.35  # what is gone has 100 ms to come back
+
+
+def test_a_file_saved_by_unlink_and_create_fails_no_request(folder: Path) -> None:
+    with Running(folder) as run, Http1(connect(run.http)) as client:
+        statuses = set()
+        for turn in range(5):
+            (folder / "a.yaml").unlink()
+            deadline = time.monotonic() + 0.04
+            while time.monotonic() < deadline:
+                statuses.add(client.get("a.test").status)
+            (folder / "a.yaml").write_text(host("a", ("one", "two")[turn % 2]))
+            until(lambda turn=turn: client.get("a.test").backend == ("one", "two")[turn % 2])
+        assert statuses == {200}
+
+
+def test_the_table_at_start_and_on_change(folder: Path) -> None:
+    (folder / "bad.yaml").write_text(host("bad", "none"))
+    with Running(folder) as run:
+        assert run.lines[:2] == [
+            "a.test    HTTPProxy shop/a  valid",
+            'bad.test  HTTPProxy shop/bad  invalid: Spec.Routes unresolved service reference: service "shop/none" not found',
+        ]
+        since = len(run.lines)
+        (folder / "bad.yaml").write_text(host("bad", "one"))
+        assert run.wait_for("bad.test", since=since) == "bad.test  HTTPProxy shop/bad  valid"
+        (folder / "bad.yaml").unlink()
+        assert run.wait_for("removed") == "bad.test  HTTPProxy shop/bad  removed"
+        assert not any("a.test" in line for line in run.lines[since:])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly_and_envoy_too(folder: Path, number: int) -> None:
+    run = Running(folder).start()
+    envoys = run.envoys()
+    assert len(envoys) == 1
+    assert run.directory.stat().st_mode & 0o777 == 0o700
+    assert run.stop(number) == 0
+    assert not any(alive(pid) for pid in envoys)
+    assert not run.directory.exists()
+    assert "Traceback" not in "\n".join(run.lines)
+
+
+def test_envoy_does_not_outlive_a_run_that_is_killed(folder: Path) -> None:
+    run = Running(folder).start()
+    (envoy,) = run.envoys()
+    run.stop(signal.SIGKILL)
+    until(lambda: not alive(envoy))
+
+
+def test_envoy_is_started_again_when_it_dies(folder: Path) -> None:
+    with Running(folder) as run:
+        (envoy,) = run.envoys()
+        since = len(run.lines)
+        os.kill(envoy, signal.SIGKILL)
+        run.wait_for("Envoy was ended by SIGKILL; starting it again in 0.05 s", since=since)
+        run.wait_for("^serving", since=since)
+        assert answers(run, "a") == "one"
+        assert run.envoys() != [envoy]
+
+
+def test_two_runs_beside_each_other(folder: Path) -> None:
+    with Running(folder) as first, Running(folder) as second:
+        assert len({*first.http, *first.https, *first.stats, *second.http, *second.https, *second.stats}) == 7
+        assert answers(first, "a") == answers(second, "a") == "one"
+        assert first.stop() == 0
+        assert answers(second, "a") == "one"
+        assert get(second.stats, "stats", "/ready").body == b"LIVE\n"
+
+
+def test_access_logs_go_to_files(folder: Path, tmp_path: Path) -> None:
+    for flags in ((), (f"--envoy-http-access-log={tmp_path}/other.log",)):
+        with Running(folder, *flags) as run:
+            log = tmp_path / "other.log" if flags else run.directory / "access-http.log"
+            answers(run, "a")
+            until(lambda log=log: "a.test" in log.read_text(), 15)  # Envoy writes every ten seconds, or at its end
+            assert (run.directory / "access-http.log").exists() != bool(flags)
+            assert not any("GET" in line for line in run.lines)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_port_that_is_taken(folder: Path, scheme: str) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = Running(folder, f"--envoy-service-{scheme}-port={port}")
+        run.launch()
+        flag = f"--envoy-service-{scheme}-port"
+        run.wait_for(
+            re.escape(f"contour: error: port {port} is taken by another program: choose another one with {flag}")
+        )
+        assert run.wait() == 1
+
+
+def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+    run = Running(tmp_path / "none")
+    run.launch()
+    run.wait_for(f"contour: error: folder {tmp_path}/none does not exist")
+    assert run.wait() == 1
+
+
+def test_an_envoy_that_does_not_start(folder: Path) -> None:
+    for path, text in (
+        ("/bin/false", "Envoy ended with exit status 1"),
+        ("/none/envoy", "there is no file /none/envoy"),
+    ):
+        run = Running(folder, "--envoy", path)
+        run.launch()
+        run.wait_for(re.escape(text))
+        assert run.wait() == 1
+
+
+def test_a_usage_error_names_the_flag(folder: Path) -> None:
+    run = Running(folder, "--stats-address", "nowhere")
+    run.launch()
+    run.wait_for("contour: error: .*--stats-address")
+    with pytest.raises(RunError):
+        run.wait_for("serving", 1)
+    assert run.wait() == 1
