@@ -86,6 +86,11 @@ def secret(pair: Pair | None = None) -> Object:
     return _decode("v1", "Secret", SECRET_NAME, type="kubernetes.io/tls", data=data)
 
 
+def config_secret(name: str) -> Object:
+    """A Secret that nothing here refers to."""
+    return _decode("v1", "Secret", name, type="Opaque", data={"password": "c2VjcmV0"})
+
+
 def cluster(hosts: int, *, tls: int = 0) -> Iterator[Object]:
     """All objects; the first `tls` hosts terminate TLS."""
     if tls:

@@ -48,9 +48,7 @@ class _Name(msgspec.Struct):
     name: str = ""
 
 
-def _decode(
-    mappings: Sequence[dict[str, Any]], *, skip_admission: bool
-) -> tuple[list[Object], dict[ObjectRef, str]]:
+def _decode(mappings: Sequence[dict[str, Any]], *, skip_admission: bool) -> tuple[list[Object], dict[ObjectRef, str]]:
     objects: dict[ObjectRef, Object] = {}
     refused: dict[ObjectRef, str] = {}
     for mapping in mappings:

@@ -61,11 +61,7 @@ def resources(pipeline: Pipeline, shape: ShapeName) -> State:
     state: State = {}
     for section, type_url in SECTIONS.items():
         found = dict(collections[type_url].items()) if type_url in collections else {}
-        state[section] = [
-            _json(type_url, value)
-            for _, value in sorted(found.items())
-            if isinstance(value, Resource)
-        ]
+        state[section] = [_json(type_url, value) for _, value in sorted(found.items()) if isinstance(value, Resource)]
     return state
 
 

@@ -27,16 +27,20 @@ class Proxy(msgspec.Struct, frozen=True, gc=False):
 
 
 class Sources:
-    """Declared once for an engine; `Lookup` asks them."""
+    """Declared once for an engine; `Lookup` asks them. Eager, because a Secret or Service may be of 10,000 hosts."""
 
     def __init__(self, engine: Engine, store: Store, options: Options) -> None:
         self.store = store
         self.options = options
-        self.proxies: Derived[Ref, Proxy | None] = engine.derived("proxy", self._proxy)
-        self.services: Derived[Ref, ServiceFacts | None] = engine.derived("service", self._service)
-        self.serving_secrets: Derived[Ref, ServingSecret | Invalid] = engine.derived("serving secret", self._serving)
-        self.serving_errors: Derived[Ref, Invalid | None] = engine.derived("serving secret error", self._serving_error)
-        self.ca_bundles: Derived[Ref, bytes | Invalid] = engine.derived("CA bundle", self._ca_bundle)
+        self.proxies: Derived[Ref, Proxy | None] = engine.derived("proxy", self._proxy, eager=True)
+        self.services: Derived[Ref, ServiceFacts | None] = engine.derived("service", self._service, eager=True)
+        self.serving_secrets: Derived[Ref, ServingSecret | Invalid] = engine.derived(
+            "serving secret", self._serving, eager=True
+        )
+        self.serving_errors: Derived[Ref, Invalid | None] = engine.derived(
+            "serving secret error", self._serving_error, eager=True
+        )
+        self.ca_bundles: Derived[Ref, bytes | Invalid] = engine.derived("CA bundle", self._ca_bundle, eager=True)
 
     def _proxy(self, read: Read, ref: Ref) -> Proxy | None:
         proxy = read(self.store.proxies, ref)

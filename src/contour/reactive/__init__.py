@@ -14,12 +14,15 @@ that somebody reads) with edges both ways. `commit` then works in two directions
   clean again without a run (early cutoff). The order matters: as long as all earlier reads gave the same answers, a
   pure function will ask for the next one again, so nothing is computed that nobody would read.
 
+Eager derived values stop the push as collections do, and are settled before them.
+
 A member that changed is the change of an input for later collections, which is why a collection reads earlier ones
 only. A derived value runs when a live reader asks; when its last reader is gone at the end of a commit it is forgotten.
 Whatever raises leaves its cell stale and its old value in place, so that the next commit continues there.
 
 Rules for functions: pure; values are frozen, hashable where they are keys or entries, and never hold a mapping that
 `.all` gave (it is a live view); exceptions of `read` are not caught; None stands for absent in tables and collections.
+Derived values nest as deep as Python's stack allows: about 150 at the default recursion limit of 1000.
 """
 
 from __future__ import annotations

@@ -10,13 +10,13 @@ from contour.reactive.source import K, Read, V, read
 
 
 class Derived(Generic[K, V]):
-    """`fn(read, key)` for any key."""
+    """`fn(read, key)` for any key. Eager: see `Engine.derived`."""
 
-    stale: dict[Cell, None] | None = None  # a derived value waits until somebody reads it
-
-    def __init__(self, name: str, fn: Callable[[Read, K], V], tracker: Tracker) -> None:
+    def __init__(self, name: str, fn: Callable[[Read, K], V], tracker: Tracker, *, eager: bool = False) -> None:
         self.name = name
         self.runs = 0
+        # None: a stale value waits until somebody reads it, and its readers have to look meanwhile.
+        self.stale: dict[Cell, None] | None = {} if eager else None
         self._function = fn
         self._tracker = tracker
         self._cells: dict[K, Cell] = {}
@@ -42,6 +42,12 @@ class Derived(Generic[K, V]):
     def cells(self) -> int:
         return len(self._cells)
 
+    def process(self) -> None:
+        """Eager: settle what is stale. What raises is left for the next time."""
+        for cell in list(self.stale or ()):
+            settle(cell, self._tracker)
+            self._settled(cell)
+
     def compute(self, key: K, /) -> V:
         return self._function(read, key)
 
@@ -52,4 +58,9 @@ class Derived(Generic[K, V]):
 
     def release(self, node: Cell, /) -> None:
         del self._cells[node.key]
+        self._settled(node)
         link(node, [], self._tracker)
+
+    def _settled(self, cell: Cell) -> None:
+        if self.stale is not None:
+            self.stale.pop(cell, None)

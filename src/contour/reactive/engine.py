@@ -23,6 +23,7 @@ class Engine:
     def __init__(self) -> None:
         self._tracker = Tracker()
         self._tables: list[Table[Any, Any]] = []
+        self._eager: list[Derived[Any, Any]] = []
         self._collections: list[Collection[Any, Any]] = []
         self.sources: list[AnySource] = []  # in order of declaration
 
@@ -40,9 +41,16 @@ class Engine:
         self.sources.append(index)
         return index
 
-    def derived(self, name: str, fn: Callable[[Read, K], V]) -> Derived[K, V]:
-        derived = Derived(name, fn, self._tracker)
+    def derived(self, name: str, fn: Callable[[Read, K], V], *, eager: bool = False) -> Derived[K, V]:
+        """A value for any key that somebody reads.
+
+        `eager`: settled by each commit before any collection, so that its readers, were they ten thousand, hear of a
+        change only when it comes out different. May read tables, their indexes, and eager values declared earlier.
+        """
+        derived = Derived(name, fn, self._tracker, eager=eager)
         self.sources.append(derived)
+        if eager:
+            self._eager.append(derived)
         return derived
 
     def collection(
@@ -63,15 +71,18 @@ class Engine:
         try:
             for table in self._tables:
                 table.flush()
+            tracker.position = 0  # before every collection
+            for derived in self._eager:
+                derived.process()
             for collection in self._collections:
                 tracker.position = collection.order
                 collection.process()
         finally:
             tracker.committing = False
             tracker.position = -1
-        for collection in self._collections:
-            if collection.stale:
-                raise OrderError(f"{collection.name} depends on a collection that is declared after it")
+        for source in (*self._eager, *self._collections):
+            if source.stale:
+                raise OrderError(f"{source.name} depends on something that is declared after it")
         sweep(tracker)
         reports = ((collection, collection.report()) for collection in self._collections)
         return ChangeSet({collection: changes for collection, changes in reports if changes})
