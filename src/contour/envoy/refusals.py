@@ -48,16 +48,21 @@ def of_cluster(message: pb.Cluster) -> str | None:
     return f"{problems[0][0]}: {problems[0][1]}" if problems else None
 
 
-def of_assignment(message: pb.ClusterLoadAssignment) -> Refusal | None:
-    """Endpoints that come by EDS have addresses, not names."""
+def drop_names(message: pb.ClusterLoadAssignment) -> None:
+    """Endpoints that come by EDS have addresses: for one name (slices of type FQDN) Envoy refuses them all."""
     for locality in message.endpoints:
-        for one in locality.lb_endpoints:
-            address = one.endpoint.address.socket_address.address
-            try:
-                ipaddress.ip_address(address)
-            except ValueError:
-                return Refusal(f"endpoint {address!r} is not an IP address")
-    return None
+        kept = [one for one in locality.lb_endpoints if _is_ip(one.endpoint.address.socket_address.address)]
+        if len(kept) < len(locality.lb_endpoints):
+            del locality.lb_endpoints[:]
+            locality.lb_endpoints.extend(kept)
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True
 
 
 def _route(route: pb.Route) -> Iterator[tuple[str, str]]:

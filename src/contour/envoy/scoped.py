@@ -60,7 +60,7 @@ def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
     groups = Groups(engine, graph_, options)
     return {
         CLUSTER: _clusters(engine, graph_, options),
-        ENDPOINTS: upstreams.assignments(engine, graph_),
+        ENDPOINTS: upstreams.assignments(engine, graph_, refusals.drop_names),
         SECRET: _secrets(engine, graph_, groups),
         LISTENER: _listeners(engine, graph_, groups, options),
         SCOPED_ROUTE: _Scopes(engine, graph_, groups).resources,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contour.api.meta import Ref
 from contour.dag import graph
 from contour.dag.build import Graph
-from contour.envoy import endpoints, names, order
+from contour.envoy import endpoints, names, order, pb
 from contour.envoy.resource import Resource, TypeUrl, Withheld, resource
 from contour.reactive import Collection, Engine, Index, Read
 
@@ -27,7 +27,10 @@ def clusters(
     return engine.collection("clusters", (by_name,), cluster)
 
 
-def assignments(engine: Engine, graph_: Graph) -> Collection[str, Resource | Withheld]:
+def assignments(
+    engine: Engine, graph_: Graph, adjust: Callable[[pb.ClusterLoadAssignment], None] | None = None
+) -> Collection[str, Resource | Withheld]:
+    """`adjust` changes what the shape does not send as it is."""
     store, loopback = graph_.store, graph_.options.loopback_endpoints
     by_name: Index[str, tuple[graph.ServicePort, str]] = engine.index(
         "endpoint sources by name", graph_.hosts, _endpoint_sources
@@ -43,6 +46,8 @@ def assignments(engine: Engine, graph_: Graph) -> Collection[str, Resource | Wit
             message = endpoints.assignment_of_endpoints(name, port, health_port_name, older, loopback=loopback)
         else:
             message = endpoints.assignment(name, port, health_port_name, slices, loopback=loopback)
+        if adjust is not None:
+            adjust(message)
         return resource(name, message)
 
     return engine.collection("endpoints", (by_name,), assignment)

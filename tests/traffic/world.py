@@ -1,0 +1,333 @@
+"""A cluster in YAML, served: objects -> store -> graph -> shape -> hub -> xDS over a Unix socket -> a real Envoy.
+
+What is applied is admitted as an API server would, and `apply` returns when every connected Envoy has acknowledged
+what came of it. The program runs in a thread of its own, tests are synchronous.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from contour.api import yaml
+from contour.api.admission import admit
+from contour.api.meta import Object, ObjectRef, Ref
+from contour.control.loop import Event, Loop
+from contour.control.pipeline import Pipeline, ShapeName
+from contour.control.ports import free
+from contour.control.settings import Settings
+from contour.dag.options import Options as GraphOptions
+from contour.envoy.bootstrap import Settings as BootstrapSettings
+from contour.envoy.bootstrap import bootstrap
+from contour.envoy.options import Options as EnvoyOptions
+from contour.testing import clients
+from contour.testing.backends import Backend
+from contour.testing.certs import Authority, Pair
+from contour.testing.clients import Address, Http1, Pairs, Response
+from contour.testing.envoy import Envoy
+from contour.xds.hub import Hub
+from contour.xds.server import Server
+
+T = TypeVar("T")
+
+LIMIT = 10.0
+_PAUSE = 0.002
+_LOOPBACK = "127.0.0.1"
+# Keeps both listeners there when a test's own hosts are gone.
+_BASE = """
+apiVersion: projectcontour.io/v1
+kind: HTTPProxy
+metadata: {name: base, namespace: base}
+spec:
+  virtualhost: {fqdn: base.test, tls: {secretName: base}}
+  routes:
+  - permitInsecure: true
+    directResponsePolicy: {statusCode: 200, body: base}
+"""
+
+
+class World:
+    """Without `ports` each Envoy takes free ones of its own, so that several can serve the same listeners."""
+
+    def __init__(self, directory: Path, *, ports: bool = True) -> None:
+        self.authority = Authority()
+        self.envoys: list[Envoy] = []
+        self.reports: list[str] = []
+        self._directory = directory
+        http, https = (free(_LOOPBACK), free(_LOOPBACK)) if ports else (0, 0)
+        self._settings = Settings(
+            envoy=EnvoyOptions(
+                http_address=_LOOPBACK, http_port=http, https_address=_LOOPBACK, https_port=https,
+                stats_address=_LOOPBACK, stats_port=0, admin_port=0,
+                http_access_log="/dev/null", https_access_log="/dev/null",
+            ),
+            graph=GraphOptions(loopback_endpoints=True),
+        )  # fmt: skip
+        self._ports = {"ingress_http": http, "ingress_https": https}
+        self._backends: dict[str, Backend] = {}
+        self._objects: dict[ObjectRef, Object] = {}
+        self._generation = 0
+        self._events = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="contour", daemon=True)
+        self._thread.start()
+        self._call(self._serve())
+        self.certificate("base/base", "base.test")
+        self.apply(_BASE)
+        self._base = dict(self._objects)
+
+    def close(self) -> None:
+        for envoy in self.envoys:
+            envoy.stop()
+        self._call(self._stop())
+        self._events.call_soon_threadsafe(self._events.stop)
+        self._thread.join()
+        self._events.close()
+        self._stop_backends()
+
+    def envoy(self, *, shape: ShapeName = "scoped") -> Envoy:
+        """Start an Envoy; its first configuration is all that is there now."""
+        name = f"envoy-{len(self.envoys)}"
+        directory = self._directory / name
+        directory.mkdir()
+        config = bootstrap(
+            BootstrapSettings(
+                shape=shape, admin_address=str(directory / "admin.sock"), xds_socket=str(self._directory / "xds.sock")
+            )
+        )
+        envoy = Envoy(
+            config, directory=directory, arguments=("--service-node", name, "--service-cluster", "test")
+        )  # fmt: skip
+        self.envoys.append(envoy)
+        return envoy.start()
+
+    # Objects
+
+    def apply(self, text: str, *, valid: bool = True) -> None:
+        """Apply a stream of YAML documents; HTTPProxies that come out otherwise than `valid` fail the test."""
+        objects = [admit(document.value) for document in _documents(text)]
+        self._submit((ObjectRef(one.kind, *one.ref), self._numbered(one)) for one in objects)
+        for one in objects:
+            if one.kind == "HTTPProxy":
+                errors = self.errors(str(one.ref))
+                assert valid == (not errors), f"{one.ref}: {errors}"
+
+    def proxy(self, name: str, spec: str, *, valid: bool = True) -> None:
+        """Apply the HTTPProxy `namespace/name` with this spec."""
+        self.apply(_object("projectcontour.io/v1", "HTTPProxy", name, spec), valid=valid)
+
+    def ingress(self, name: str, spec: str, **annotations: str) -> None:
+        """Annotations are given as `domain_name="value"` stands for `DOMAIN.kubernetes.io/NAME`: see `_annotation`."""
+        self.apply(_object("networking.k8s.io/v1", "Ingress", name, spec, annotations))
+
+    def delete(self, kind: str, *names: str) -> None:
+        self._submit((ObjectRef(kind, *name.split("/")), None) for name in names)
+
+    def clear(self) -> None:
+        """Take away all that a test has applied."""
+        self._submit((key, None) for key in tuple(self._objects) if key not in self._base)
+        self._stop_backends()
+
+    def service(
+        self,
+        name: str,
+        *,
+        annotations: dict[str, str] | None = None,
+        backends: Sequence[Backend] = (),
+        protocol: str = "",
+    ) -> Backend:
+        """A Service `namespace/name` with port 80 and a backend that runs, called `name`, unless some are given.
+
+        `protocol`: the Service says that its port speaks it. Returns the (first) backend.
+        """
+        found = list(backends) or [self.backend(name)]
+        annotations = dict(annotations or {})
+        if protocol:
+            annotations[f"projectcontour.io/upstream-protocol.{protocol}"] = "80"
+        namespace, _, own = name.rpartition("/")
+        self.apply(
+            f"""
+apiVersion: v1
+kind: Service
+metadata: {{name: {own}, namespace: {namespace}, annotations: {annotations}}}
+spec: {{ports: [{{name: http, port: 80}}]}}
+"""
+        )
+        self.endpoints(name, *found)
+        return found[0]
+
+    def backend(self, name: str, **kwargs: Any) -> Backend:
+        """A backend that lives as long as the test, whose answers say `name`."""
+        self._backends[name] = Backend(name, **kwargs).start()
+        return self._backends[name]
+
+    def endpoints(self, service: str, *backends: Backend, ready: Callable[[Backend], bool] = lambda _: True) -> None:
+        """An EndpointSlice for each backend: a slice has one port number for all its addresses."""
+        namespace, _, own = service.rpartition("/")
+        slices = [
+            f"""
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: {own}-{i}, namespace: {namespace}, labels: {{kubernetes.io/service-name: {own}}}}}
+addressType: IPv4
+ports: [{{name: http, port: {backend.port}, protocol: TCP}}]
+endpoints: [{{addresses: [{_LOOPBACK}], conditions: {{ready: {str(ready(backend)).lower()}}}}}]
+"""
+            for i, backend in enumerate(backends)
+        ]
+        self.apply("---".join(slices))
+
+    def certificate(self, name: str, *dns_names: str, authority: Authority | None = None) -> Pair:
+        """A Secret `namespace/name` that serves these names."""
+        pair = (authority or self.authority).sign(*dns_names)
+        self.secret(name, "kubernetes.io/tls", {"tls.crt": pair.certificate, "tls.key": pair.private_key})
+        return pair
+
+    def secret(self, name: str, type_: str, data: dict[str, bytes]) -> None:
+        namespace, _, own = name.rpartition("/")
+        encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+        self.apply(
+            f"""
+apiVersion: v1
+kind: Secret
+metadata: {{name: {own}, namespace: {namespace}}}
+type: {type_}
+data: {encoded}
+"""
+        )
+
+    # What the program says
+
+    def errors(self, proxy: str) -> list[tuple[str, str, str]]:
+        """Type, reason and message of what is wrong with an HTTPProxy."""
+        conditions = self.status(proxy)["conditions"]
+        return [(one["type"], one["reason"], one["message"]) for one in conditions[0].get("errors", ())]
+
+    def status(self, proxy: str) -> dict[str, Any]:
+        key = ObjectRef("HTTPProxy", *proxy.split("/"))
+        return self.ask(lambda: self.pipeline.statuses.get(key) or {"conditions": [{}]})
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """Have this answered in the program's thread."""
+
+        async def answer() -> T:
+            return question()
+
+        return self._call(answer())
+
+    def hub(self, shape: ShapeName = "scoped") -> Hub:
+        return self._loop.hubs[shape]
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self._loop.pipeline
+
+    def restart(self) -> None:
+        """End the program and start it again with the same objects, as another process would."""
+        self._call(self._stop())
+        self._call(self._serve())
+        self._submit(tuple(self._objects.items()))
+
+    # Requests
+
+    @property
+    def http(self) -> Address:
+        return self.address("ingress_http")
+
+    @property
+    def https(self) -> Address:
+        return self.address("ingress_https")
+
+    def address(self, listener: str, envoy: Envoy | None = None) -> Address:
+        if port := self._ports[listener]:
+            return _LOOPBACK, port
+        return (envoy or self.envoys[0]).address(listener)
+
+    def get(self, host: str | None, path: str = "/", headers: Pairs = ()) -> Response:
+        return clients.get(self.http, host, path, headers)
+
+    def get_tls(self, sni: str, path: str = "/", headers: Pairs = (), **kwargs: Any) -> Response:
+        return clients.get_tls(self.https, sni, path, headers, **kwargs)
+
+    def session(self) -> Http1:
+        """A connection for many requests."""
+        return Http1(clients.connect(self.http))
+
+    # The program's thread
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._events)
+        self._events.run_forever()
+
+    def _call(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._events).result(LIMIT)
+
+    async def _serve(self) -> None:
+        self._committed = asyncio.Event()
+        self._loop = Loop(
+            Pipeline(self._settings), committed=lambda _: self._committed.set(), report=self.reports.append
+        )
+        self._server = Server(self._loop.hub_of)
+        self._server.listen(f"unix:{self._directory}/xds.sock", None)
+        await self._server.start()
+        self._running = asyncio.create_task(self._loop.run())
+
+    async def _stop(self) -> None:
+        await self._server.stop()
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+
+    def _submit(self, events: Iterable[Event]) -> None:
+        events = tuple(events)
+        for key, value in events:
+            if value is None:
+                del self._objects[key]
+            else:
+                self._objects[key] = value
+        self._call(self._apply(events))
+
+    async def _apply(self, events: tuple[Event, ...]) -> None:
+        self._committed.clear()
+        self._loop.submit(events)
+        await self._committed.wait()
+        deadline = self._events.time() + LIMIT
+        while not all(_settled(hub) for hub in self._loop.hubs.values()):
+            assert self._events.time() < deadline, "an Envoy does not acknowledge"
+            await asyncio.sleep(_PAUSE)
+
+    def _numbered(self, one: Object) -> Object:
+        """As an API server numbers the versions of an object."""
+        import msgspec
+
+        self._generation += 1
+        metadata = msgspec.structs.replace(one.metadata, generation=self._generation)
+        return msgspec.structs.replace(one, metadata=metadata)
+
+    def _stop_backends(self) -> None:
+        for backend in self._backends.values():
+            backend.stop()
+        self._backends.clear()
+
+
+def _settled(hub: Hub) -> bool:
+    """Nothing is to be sent or to be acknowledged; what is held back on purpose on streams of one type apart."""
+    for session in hub.sessions:
+        for channel in session.stream.channels.values():
+            if channel.flight is not None or channel.due:
+                return False
+            if channel.due_removal and session.ordered:
+                return False
+    return True
+
+
+def until(condition: Callable[[], Any], *, seconds: float = LIMIT) -> None:
+    """Ask again until it is so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(_PAUSE)
