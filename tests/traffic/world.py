@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
+import json
 import textwrap
 import threading
 import time
@@ -15,9 +17,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from contour.api import yaml
 from contour.api.admission import admit
-from contour.api.meta import Object, ObjectRef, Ref
+from contour.api.meta import Object, ObjectRef
 from contour.control.loop import Event, Loop
 from contour.control.pipeline import Pipeline, ShapeName
 from contour.control.ports import free
@@ -100,9 +104,7 @@ class World:
                 shape=shape, admin_address=str(directory / "admin.sock"), xds_socket=str(self._directory / "xds.sock")
             )
         )
-        envoy = Envoy(
-            config, directory=directory, arguments=("--service-node", name, "--service-cluster", "test")
-        )  # fmt: skip
+        envoy = Envoy(config, directory=directory, arguments=("--service-node", name, "--service-cluster", "test"))
         self.envoys.append(envoy)
         return envoy.start()
 
@@ -121,8 +123,8 @@ class World:
         """Apply the HTTPProxy `namespace/name` with this spec."""
         self.apply(_object("projectcontour.io/v1", "HTTPProxy", name, spec), valid=valid)
 
-    def ingress(self, name: str, spec: str, **annotations: str) -> None:
-        """Annotations are given as `domain_name="value"` stands for `DOMAIN.kubernetes.io/NAME`: see `_annotation`."""
+    def ingress(self, name: str, spec: str, annotations: dict[str, str] | None = None) -> None:
+        """Apply the Ingress `namespace/name` with this spec."""
         self.apply(_object("networking.k8s.io/v1", "Ingress", name, spec, annotations))
 
     def delete(self, kind: str, *names: str) -> None:
@@ -154,7 +156,7 @@ class World:
             f"""
 apiVersion: v1
 kind: Service
-metadata: {{name: {own}, namespace: {namespace}, annotations: {annotations}}}
+metadata: {{name: {own}, namespace: {namespace}, annotations: {json.dumps(annotations)}}}
 spec: {{ports: [{{name: http, port: 80}}]}}
 """
         )
@@ -180,7 +182,12 @@ endpoints: [{{addresses: [{_LOOPBACK}], conditions: {{ready: {str(ready(backend)
 """
             for i, backend in enumerate(backends)
         ]
-        self.apply("---".join(slices))
+        if slices:
+            self.apply("---".join(slices))
+        names = (f"{service}-{i}" for i in itertools.count(len(backends)))
+        old = itertools.takewhile(lambda one: ObjectRef("EndpointSlice", *one.split("/")) in self._objects, names)
+        if gone := tuple(old):
+            self.delete("EndpointSlice", *gone)
 
     def certificate(self, name: str, *dns_names: str, authority: Authority | None = None) -> Pair:
         """A Secret `namespace/name` that serves these names."""
@@ -197,7 +204,7 @@ apiVersion: v1
 kind: Secret
 metadata: {{name: {own}, namespace: {namespace}}}
 type: {type_}
-data: {encoded}
+data: {json.dumps(encoded)}
 """
         )
 
@@ -302,8 +309,6 @@ data: {encoded}
 
     def _numbered(self, one: Object) -> Object:
         """As an API server numbers the versions of an object."""
-        import msgspec
-
         self._generation += 1
         metadata = msgspec.structs.replace(one.metadata, generation=self._generation)
         return msgspec.structs.replace(one, metadata=metadata)
@@ -320,9 +325,23 @@ def _settled(hub: Hub) -> bool:
         for channel in session.stream.channels.values():
             if channel.flight is not None or channel.due:
                 return False
-            if channel.due_removal and session.ordered:
+            if channel.due_removal and session.stream._ordered:
                 return False
     return True
+
+
+def _documents(text: str) -> list[yaml.Document]:
+    found = [one for one in yaml.documents(text) if one.value is not None or one.error]
+    assert found
+    assert not any(one.error for one in found), found
+    return found
+
+
+def _object(api_version: str, kind: str, name: str, spec: str, annotations: dict[str, str] | None = None) -> str:
+    namespace, _, own = name.rpartition("/")
+    metadata = json.dumps({"name": own, "namespace": namespace, "annotations": annotations or {}})
+    body = textwrap.indent(textwrap.dedent(spec).strip("\n"), "  ")
+    return f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {metadata}\nspec:\n{body}\n"
 
 
 def until(condition: Callable[[], Any], *, seconds: float = LIMIT) -> None:

@@ -1,0 +1,26 @@
+"""One Envoy for a module; what a test applies is gone after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.traffic.world import World
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A program with an Envoy, for all tests of a module."""
+    world = World(tmp_path_factory.mktemp("w"))
+    try:
+        world.envoy()
+        yield world
+    finally:
+        world.close()
+
+
+@pytest.fixture
+def world(served: World) -> Iterator[World]:
+    """The same, without the objects of earlier tests."""
+    yield served
+    served.clear()
