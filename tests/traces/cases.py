@@ -93,6 +93,11 @@ class Case:
         """Features that the case uses and that are not there yet, sorted."""
         return sorted(set(_later(self)))
 
+    @property
+    def later_settings(self) -> list[str]:
+        """Configuration keys that are not there yet."""
+        return sorted(set(_later_settings(self)))
+
 
 def corpus() -> Iterator[Case]:
     with (ROOT / "corpus.jsonl").open() as lines:
@@ -139,10 +144,14 @@ def _case(name: str, case: dict[str, Any], objects: list[dict[str, Any]]) -> Cas
     )
 
 
-def _later(case: Case) -> Iterator[str]:
+def _later_settings(case: Case) -> Iterator[str]:
     for key in _config_keys(yaml.safe_load(case.config) if case.config else {}):
         if key not in _CONFIG_KEYS:
             yield f"config {key}"
+
+
+def _later(case: Case) -> Iterator[str]:
+    yield from _later_settings(case)
     for obj in case.objects:
         kind = obj["kind"]
         if kind not in _KINDS:

@@ -44,6 +44,16 @@ _FLAGS: tuple[tuple[str, Any, str], ...] = (
     ("--watch-namespaces", str, "Namespaces to look at, separated by commas."),
 )
 
+# The other flags of `serve` are about its process and shape nothing; a list of its arguments may hold them.
+_PROCESS_VALUES = (
+    "--contour-cafile", "--contour-cert-file", "--contour-key-file", "--debug-http-address", "--debug-http-port",
+    "--disable-feature", "--health-address", "--health-port", "--http-address", "--http-port", "--kubeconfig",
+    "--kubernetes-client-burst", "--kubernetes-client-qps", "--kubernetes-debug", "--leader-election-lease-duration",
+    "--leader-election-renew-deadline", "--leader-election-resource-name", "--leader-election-resource-namespace",
+    "--leader-election-retry-period", "--xds-address", "--xds-port",
+)  # fmt: skip
+_PROCESS_SWITCHES = ("--debug", "--disable-leader-election", "--incluster", "--insecure")
+
 
 def settings_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the flags; its function takes them with `**flags` and passes that to `settings`."""
@@ -70,7 +80,17 @@ def settings(flags: dict[str, Any]) -> Settings:
         raise click.UsageError(f"invalid Contour configuration: {error}") from error
 
 
+def _process_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name in _PROCESS_VALUES:
+        command = click.option(name, expose_value=False, multiple=True)(command)
+    for name in _PROCESS_SWITCHES:
+        names = f"{name}/--no-{name.removeprefix('--')}"
+        command = click.option(names, *(("-d",) if name == "--debug" else ()), expose_value=False)(command)
+    return command
+
+
 @click.command(add_help_option=False)
+@_process_flags
 @settings_flags
 def _flags_alone(**flags: Any) -> dict[str, Any]:
     return flags

@@ -68,10 +68,12 @@ def _invalid(entry: dict[str, Any]) -> bool:
 
 
 def _yaml(state: dict[str, Any]) -> str:
+    import msgspec
     import yaml
 
+    plain = msgspec.to_builtins(state)  # protobuf's JSON has ordered dictionaries, which YAML would mark
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return str(yaml.dump(state, Dumper=dumper, sort_keys=False, allow_unicode=True)).rstrip()
+    return str(yaml.dump(plain, Dumper=dumper, sort_keys=False, allow_unicode=True)).rstrip()
 
 
 def _json(state: dict[str, Any]) -> str:

@@ -44,9 +44,13 @@ class Derived(Generic[K, V]):
 
     def process(self) -> None:
         """Eager: settle what is stale. What raises is left for the next time."""
-        for cell in list(self.stale or ()):
+        if not self.stale:
+            return
+        for cell in list(self.stale):
             settle(cell, self._tracker)
             self._settled(cell)
+        if not self.stale:
+            self.stale.clear()  # gives back the room of a large batch
 
     def compute(self, key: K, /) -> V:
         return self._function(read, key)

@@ -80,7 +80,8 @@ class Engine:
         finally:
             tracker.committing = False
             tracker.position = -1
-        for source in (*self._eager, *self._collections):
+        settled: tuple[Derived[Any, Any] | Collection[Any, Any], ...] = (*self._eager, *self._collections)
+        for source in settled:
             if source.stale:
                 raise OrderError(f"{source.name} depends on something that is declared after it")
         sweep(tracker)
