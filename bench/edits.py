@@ -54,7 +54,9 @@ def _edits(tls: int) -> dict[str, Callable[[int], Object | ObjectRef]]:
         "HTTPProxy": lambda number: objects.proxy(
             number, generation=(n := next(count)), header=str(n), tls=number < tls
         ),
-        "Service": lambda number: objects.service(number, annotations={"projectcontour.io/max-requests": str(next(count))}),
+        "Service": lambda number: objects.service(
+            number, annotations={"projectcontour.io/max-requests": str(next(count))}
+        ),
         "EndpointSlice": lambda number: objects.endpoint_slice(number, addresses=(f"10.9.{next(count) % 250}.7",)),
         "Secret": lambda _: objects.secret(next(pairs)),
     }
@@ -64,7 +66,7 @@ def _no_ops() -> list[Callable[[int], Object]]:
     count = itertools.count()
     return [
         lambda number: objects.service(number, annotations={"touched": str(next(count))}),
-        lambda number: objects.endpoint_slice(number),
+        objects.endpoint_slice,
     ]
 
 

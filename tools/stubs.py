@@ -15,8 +15,7 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor
 from grpc_tools import protoc
 
-import contour.envoy.pb  # noqa: F401  (loads every descriptor that the program uses)
-from google.protobuf import descriptor_pool
+import contour.envoy.pb  # noqa: F401  # loads every descriptor that the program uses
 
 OUT = Path(__file__).parent.parent / "stubs"
 

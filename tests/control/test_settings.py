@@ -14,7 +14,9 @@ def test_nothing_given_is_the_reference_defaults() -> None:
     assert settings.envoy.connection_idle_timeout == 60_000_000_000
 
 
-@pytest.mark.parametrize("text", ["# only a comment\n", "{}", "server: {}\n", "tls:\n  minimum-protocol-version: null\n"])
+@pytest.mark.parametrize(
+    "text", ["# only a comment\n", "{}", "server: {}\n", "tls:\n  minimum-protocol-version: null\n"]
+)
 def test_files_that_say_nothing(text: str) -> None:
     assert load(text) == Settings()
 

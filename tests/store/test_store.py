@@ -109,5 +109,3 @@ def test_delegations_by_secret() -> None:
     }
     s.apply(decode(delegation))
     assert entries(engine, s.delegations_by_secret, Ref("certs", "wild")) == {("a", "b")}
-
-

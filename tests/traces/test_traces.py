@@ -40,7 +40,9 @@ def test_every_case_of_the_features_we_have_agrees(
                 agree[section] += section not in found
         differences += [f"{case.name}: {section}: {text[:600]}" for section, text in found.items()]
     with capsys.disabled():
-        print(f"\n{source.__name__}: " + ", ".join(f"{section} {agree[section]}/{compared[section]}" for section in TYPES))
+        print(
+            f"\n{source.__name__}: " + ", ".join(f"{section} {agree[section]}/{compared[section]}" for section in TYPES)
+        )
         print(f"  left to later issues: {sum(left_out.values())} uses of {len(left_out)} features")
     assert compared["status"] > 0
     assert not differences, "\n".join(differences[:40]) + f"\n{len(differences)} differences"

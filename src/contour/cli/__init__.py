@@ -53,12 +53,13 @@ def contour(ctx: click.Context, log_format: str) -> None:
 @click.pass_context
 def _help(ctx: click.Context, names: tuple[str, ...]) -> None:
     """Show the help of a command."""
-    command: click.Command | None = contour
+    command: click.Command = contour
     for name in names:
-        command = command.get_command(ctx, name) if isinstance(command, click.Group) else None
-        if command is None:
+        found = command.get_command(ctx, name) if isinstance(command, click.Group) else None
+        if found is None:
             raise click.UsageError(f'unknown command "{name}"')
-    click.echo(command.get_help(click.Context(command, info_name=" ".join(("contour", *names)))))  # type: ignore[union-attr]
+        command = found
+    click.echo(command.get_help(click.Context(command, info_name=" ".join(("contour", *names)))))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,7 +13,7 @@ import click
 from contour.control.settings import Flags, Settings, SettingsError, load
 
 
-class _IP(click.ParamType):
+class _IP(click.ParamType[str]):
     name = "ip"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:

@@ -12,7 +12,9 @@ from contour.control.sources import SourceError, load
 
 
 @click.command()
-@click.option("-f", "--filename", "paths", multiple=True, help="File, folder, or - for standard input; may be repeated.")
+@click.option(
+    "-f", "--filename", "paths", multiple=True, help="File, folder, or - for standard input; may be repeated."
+)
 @click.option("--shape", type=click.Choice(["scoped", "classic"]), default="scoped", help="Form of the configuration.")
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", help="Format of the output.")
 @click.option("--skip-admission", is_flag=True, help="Take objects as stored: no defaulting, no schema checks.")
@@ -20,7 +22,7 @@ from contour.control.sources import SourceError, load
 @click.option("--show-secrets", is_flag=True, help="Print private keys.")
 @click.option("--jsonl", is_flag=True, help="Answer one JSON request a line on standard input.")
 @settings_flags
-def command(
+def command(  # noqa: PLR0917  # click calls it by name
     paths: tuple[str, ...],
     shape: Any,
     output: str,
@@ -64,7 +66,7 @@ def _serve(shape: Any, *, skip_admission: bool) -> int:
 
 
 def _invalid(entry: dict[str, Any]) -> bool:
-    return entry["status"].get("currentStatus", "valid") != "valid"
+    return bool(entry["status"].get("currentStatus", "valid") != "valid")
 
 
 def _yaml(state: dict[str, Any]) -> str:

@@ -67,7 +67,8 @@ def resources(pipeline: Pipeline, shape: ShapeName) -> State:
 
 def _json(type_url: TypeUrl, resource: Resource) -> dict[str, Any]:
     message = pb.message_class(type_url)
-    assert message is not None  # all types of SECTIONS are loaded
+    if message is None:
+        raise LookupError(f"no message class of {type_url}")
     return pb.to_dict(message.FromString(resource.body))
 
 

@@ -90,7 +90,10 @@ class Flags(msgspec.Struct, frozen=True, gc=False):
     watch_namespaces: str | None = None
 
 
-def load(file_text: str, flags: Flags = Flags(), *, contour_namespace: str | None = None) -> Settings:
+NO_FLAGS = Flags()
+
+
+def load(file_text: str, flags: Flags = NO_FLAGS, *, contour_namespace: str | None = None) -> Settings:
     """Settings from a configuration file's text ("" for none) and flags. Raises SettingsError."""
     file = _parse(file_text)
     defaults = EnvoyOptions()

@@ -101,7 +101,7 @@ def _endpoint(address: str, port: int, health_port: int) -> pb.LbEndpoint:
 
 
 def _is_local(address: str) -> bool:
-    """This machine, its link, or no address at all. Envoy takes canonical spellings only, so that text is enough."""
+    """An address of this machine or its link, or none at all. Envoy takes canonical spellings only, so that text is enough."""
     if ":" not in address:
         return address.startswith(_LOCAL_IPV4)
     try:

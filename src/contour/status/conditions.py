@@ -82,7 +82,11 @@ def observed(status: Any) -> dict[str, Any]:
 
 def _pruned(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: item for key, item in ((k, _pruned(v)) for k, v in value.items()) if item not in (None, "", 0, (), [], {})}
+        return {
+            key: item
+            for key, item in ((k, _pruned(v)) for k, v in value.items())
+            if item not in (None, "", 0, (), [], {})
+        }
     if isinstance(value, list | tuple):
         return [_pruned(item) for item in value]
     return value

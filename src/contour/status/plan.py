@@ -85,5 +85,3 @@ def _withheld(_: str, value: Resource | Withheld) -> Iterable[tuple[ObjectRef, s
     if isinstance(value, Withheld):
         for key in value.objects:
             yield key, value.reason
-
-
