@@ -127,6 +127,9 @@ class World:
         """Apply the Ingress `namespace/name` with this spec."""
         self.apply(_object("networking.k8s.io/v1", "Ingress", name, spec, annotations))
 
+    def knows(self, kind: str, name: str) -> bool:
+        return ObjectRef(kind, *name.split("/")) in self._objects
+
     def delete(self, kind: str, *names: str) -> None:
         self._submit((ObjectRef(kind, *name.split("/")), None) for name in names)
 
@@ -185,7 +188,7 @@ endpoints: [{{addresses: [{_LOOPBACK}], conditions: {{ready: {str(ready(backend)
         if slices:
             self.apply("---".join(slices))
         names = (f"{service}-{i}" for i in itertools.count(len(backends)))
-        old = itertools.takewhile(lambda one: ObjectRef("EndpointSlice", *one.split("/")) in self._objects, names)
+        old = itertools.takewhile(lambda one: self.knows("EndpointSlice", one), names)
         if gone := tuple(old):
             self.delete("EndpointSlice", *gone)
 
@@ -350,3 +353,8 @@ def until(condition: Callable[[], Any], *, seconds: float = LIMIT) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it does not come"
         time.sleep(_PAUSE)
+
+
+def quoted(text: str) -> str:
+    """A text as a YAML scalar."""
+    return json.dumps(text, ensure_ascii=False)

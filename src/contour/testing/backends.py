@@ -11,6 +11,7 @@ import hashlib
 import json
 import ssl
 import threading
+from collections import deque
 from types import TracebackType
 from typing import Any, Self
 
@@ -41,11 +42,17 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Backend:
-    """A running server. `path` says more: `/status/503` answers 503, `/slow/200` after 200 ms, `/cookie` sets one."""
+    """A running server. `path` says more: `/status/503` answers 503, `/slow/200` after 200 ms, `/cookie` sets one.
+
+    The next requests are answered as if they were for the paths in `planned`, whatever theirs are. `/healthy` answers
+    what `health` says.
+    """
 
     def __init__(self, name: str, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.name = name
         self.seen: list[Seen] = []
+        self.planned: deque[str] = deque()
+        self.health = 200
         self._tls = tls
         self._host = host
         self._loop = asyncio.new_event_loop()
@@ -111,7 +118,7 @@ class Backend:
                 return
             body = await _body(lookup, reader)
             seen = self._note(Seen(self.name, protocol, method, path, headers, body.decode("latin-1")))
-            status, extra = await _answer(path)
+            status, extra = await self._answer(path)
             content = msgspec.json.encode(seen) + b"\n"
             answer = [f"HTTP/1.1 {status} -", f"content-length: {len(content)}", "content-type: application/json"]
             answer += [f"{name}: {value}" for name, value in [("x-backend", self.name), *extra]]
@@ -164,13 +171,18 @@ class Backend:
             connection.send_data(stream, bytes(body))
             connection.send_headers(stream, [("grpc-status", "0")], end_stream=True)
             return
-        status, extra = await _answer(lookup[":path"])
+        status, extra = await self._answer(lookup[":path"])
         connection.send_headers(stream, [(":status", str(status)), ("x-backend", self.name), *extra])
         connection.send_data(stream, msgspec.json.encode(seen) + b"\n", end_stream=True)
 
     def _note(self, seen: Seen) -> Seen:
         self.seen.append(seen)
         return seen
+
+    async def _answer(self, path: str) -> tuple[int, Headers]:
+        if path == "/healthy":
+            return self.health, []
+        return await _answer(self.planned.popleft() if self.planned else path)
 
 
 def server_context(
