@@ -8,9 +8,9 @@ import msgspec
 
 from contour.api.meta import ObjectRef, Ref
 from contour.control.pipeline import Pipeline
-from contour.reactive import ChangeSet
+from contour.reactive import ChangeSet, Collection, Read
 
-VALID, INVALID, ORPHANED = "valid", "invalid", "orphaned"
+VALID, INVALID = "valid", "invalid"
 
 
 class Row(msgspec.Struct, frozen=True, gc=False, order=True):
@@ -25,64 +25,58 @@ class Row(msgspec.Struct, frozen=True, gc=False, order=True):
 
 
 class Hosts:
-    """The rows, kept up to date by change sets. Included proxies have a row only while something is wrong with them."""
+    """The rows, as collections of the pipeline. Included proxies have a row only while something is wrong with them."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._rows: dict[tuple[str, ObjectRef], Row] = {}
-        self._of_proxy: dict[ObjectRef, Row] = {}
-        self._of_host: dict[str, tuple[Row, ...]] = {}
+        store, graph = pipeline.store, pipeline.graph
+        self._of_proxies: Collection[Ref, Row] = pipeline.engine.collection(
+            "rows of proxies", (store.proxies,), self._of_proxy
+        )
+        self._of_hosts: Collection[str, tuple[Row, ...]] = pipeline.engine.collection(
+            "rows of ingresses", (graph.hosts,), self._of_host
+        )
+        self._rows: dict[Ref | str, tuple[Row, ...]] = {}
 
     def rows(self) -> list[Row]:
-        return sorted(self._rows.values())
+        return sorted(row for rows in self._rows.values() for row in rows)
 
     def update(self, changes: ChangeSet) -> tuple[list[Row], list[Row]]:
         """Take a commit's changes; returns the rows that are new or differ, and those that are gone."""
-        before: dict[tuple[str, ObjectRef], Row | None] = {}
-        for key in (*changes[self._pipeline.statuses].set, *changes[self._pipeline.statuses].removed):
-            if key.kind == "HTTPProxy":
-                old, row = self._of_proxy.pop(key, None), self._proxy(key)
-                self._replace((old,) if old else (), (row,) if row else (), before)
-                if row:
-                    self._of_proxy[key] = row
-        for host in (*changes[self._pipeline.graph.hosts].set, *changes[self._pipeline.graph.hosts].removed):
-            rows = self._ingresses(host)
-            self._replace(self._of_host.pop(host, ()), rows, before)
+        proxies, hosts = changes[self._of_proxies], changes[self._of_hosts]
+        before: dict[tuple[str, ObjectRef], Row] = {}
+        after: dict[tuple[str, ObjectRef], Row] = {}
+        present: dict[Ref | str, tuple[Row, ...]] = {ref: (row,) for ref, row in proxies.set.items()} | hosts.set
+        for key in (*present, *proxies.removed, *hosts.removed):
+            rows = present.get(key, ())
+            before |= {(row.host, row.object): row for row in self._rows.pop(key, ())}
+            after |= {(row.host, row.object): row for row in rows}
             if rows:
-                self._of_host[host] = rows
-        changed = [row for key in before if (row := self._rows.get(key)) is not None and row != before[key]]
-        gone = [row for key, row in before.items() if row is not None and key not in self._rows]
+                self._rows[key] = rows
+        changed = [row for name, row in after.items() if before.get(name) != row]
+        gone = [row for name, row in before.items() if name not in after]
         return sorted(changed), sorted(gone)
 
-    def _replace(self, old: tuple[Row, ...], new: tuple[Row, ...], before: dict[Any, Row | None]) -> None:
-        for row in (*old, *new):
-            key = row.host, row.object
-            before.setdefault(key, self._rows.get(key))
-        for row in old:
-            self._rows.pop((row.host, row.object), None)
-        for row in new:
-            self._rows[row.host, row.object] = row
-
-    def _proxy(self, key: ObjectRef) -> Row | None:
-        proxy = self._pipeline.store.proxies.get(Ref(key.namespace, key.name))
-        block = self._pipeline.statuses.get(key)
+    def _of_proxy(self, read: Read, ref: Ref) -> Row | None:
+        key = ObjectRef("HTTPProxy", *ref)
+        proxy, block = read(self._pipeline.store.proxies, ref), read(self._pipeline.statuses, key)
         if proxy is None or block is None:
             return None
-        status = block["currentStatus"]
-        root = proxy.spec.virtualhost
+        status, root = block["currentStatus"], proxy.spec.virtualhost
         if root is None and status == VALID:
             return None
         return Row(root.fqdn if root else "", key, status, "" if status == VALID else _first_error(block))
 
-    def _ingresses(self, name: str) -> tuple[Row, ...]:
-        host = self._pipeline.graph.hosts.get(name)
+    def _of_host(self, read: Read, name: str) -> tuple[Row, ...] | None:
+        host = read(self._pipeline.graph.hosts, name)
         if host is None:
-            return ()
+            return None
         texts: dict[ObjectRef, str] = {}
         for ref, finding in host.findings:
             texts.setdefault(ref, finding.message)
         objects = dict.fromkeys((*(ref for ref in host.roots if ref.kind == "Ingress"), *texts))
-        return tuple(Row(name, ref, INVALID if ref in texts else VALID, texts.get(ref, "")) for ref in objects)
+        rows = tuple(Row(name, ref, INVALID if ref in texts else VALID, texts.get(ref, "")) for ref in objects)
+        return rows or None
 
 
 def _first_error(block: dict[str, Any]) -> str:
