@@ -12,11 +12,23 @@ from tests.xds.wired import serving
 
 from contour.envoy import pb
 from contour.envoy.bootstrap import Settings, bootstrap
-from contour.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, RUNTIME, SCOPED_ROUTE, SECRET, Resource, resource
+from contour.envoy.resource import (
+    CLUSTER,
+    ENDPOINTS,
+    LISTENER,
+    ROUTE,
+    RUNTIME,
+    SCOPED_ROUTE,
+    SECRET,
+    Resource,
+    resource,
+)
 from contour.testing import certs, clients
 from contour.testing.backends import Backend
 from contour.testing.envoy import Envoy
 from contour.xds.hub import Hub
+from contour.xds.node import Shape
+from contour.xds.server import HubOf
 from contour.xds.stream import Timing
 
 pytestmark = pytest.mark.traffic
@@ -94,9 +106,11 @@ def some(*items: Resource) -> dict[str, Resource]:
 
 
 @contextlib.asynccontextmanager
-async def running(hub: Hub, directory, *, ready: bool = True):
+async def running(hub: Hub | HubOf, directory, *, ready: bool = True, shape: Shape = "scoped"):
     async with serving(hub, directory):
-        settings = Settings(xds_socket=str(directory / "xds.sock"), admin_address=str(directory / "admin.sock"))
+        settings = Settings(
+            shape=shape, xds_socket=str(directory / "xds.sock"), admin_address=str(directory / "admin.sock")
+        )
         node = ("--service-node", "envoy-1", "--service-cluster", "test")
         envoy = Envoy(bootstrap(settings), directory=directory, arguments=node)
         envoy.launch()
@@ -353,3 +367,72 @@ async def test_health_checks_are_waited_for(tmp_path):
             while not any(s.path == "/" for s in one.seen):
                 seen.add((await get(address, "h.test"))[0])
             assert seen == {200}
+
+
+GRPC = {
+    "api_config_source": {
+        "api_type": "GRPC",
+        "transport_api_version": "V3",
+        "grpc_services": [{"envoy_grpc": {"cluster_name": "contour", "authority": "contour"}}],
+    },
+    "resource_api_version": "V3",
+}
+
+
+def classic_listener() -> Resource:
+    manager = {
+        "@type": T + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "l",
+        "rds": {"route_config_name": "ingress_http", "config_source": GRPC},
+        "http_filters": [{"name": "router", "typed_config": {"@type": T + "extensions.filters.http.router.v3.Router"}}],
+    }
+    return listener(filter_chains=[{"filters": [{"name": "hcm", "typed_config": manager}]}])
+
+
+def classic_routes(cluster: str, regex: str = "/.*") -> Resource:
+    routes = [{"match": {"safe_regex": {"regex": regex}}, "route": {"cluster": cluster}}]
+    host = {"name": "h", "domains": ["*"], "routes": routes}
+    return resource(
+        "ingress_http", pb.from_dict(pb.RouteConfiguration, {"name": "ingress_http", "virtual_hosts": [host]})
+    )
+
+
+async def test_contours_own_bootstrap(tmp_path):
+    """State of the world on a stream for each resource: serves, switches, and a refusal blocks nothing and loops not."""
+    refused: list[str] = []
+    hub = Hub(on_refused=lambda _t, name, _v, _text: refused.append(name), timing=Timing(linger=0.5))
+    source = {"eds_cluster_config": {"eds_config": GRPC, "service_name": "eds/a"}}
+    with Backend("one") as one, Backend("two") as two:
+        hub.publish(
+            {CLUSTER: (some(eds_cluster("a", **source)), set()), ENDPOINTS: (some(endpoints("a", one.port)), set()),
+             ROUTE: (some(classic_routes("a")), set()), LISTENER: (some(classic_listener()), set()),
+             RUNTIME: (some(resource("dynamic", pb.Runtime(name="dynamic"))), set())}
+        )  # fmt: skip
+        async with running(hub, tmp_path, shape="classic") as envoy:
+            assert {s.node.shape for s in hub.sessions} == {"classic"}
+            address = envoy.address("l")
+            assert (await get(address, "h.test"))[0] == 200
+            assert one.seen
+            hub.publish({ENDPOINTS: (some(endpoints("a", two.port)), set())})
+            await until(lambda: _seen(two, address))
+            hub.publish({ROUTE: (some(classic_routes("a", "(")), set())})
+            await until(lambda: refused == ["ingress_http"])
+            sent = hub.counters.messages[ROUTE]
+            source["eds_cluster_config"]["service_name"] = "eds/b"
+            hub.publish(
+                {CLUSTER: (some(eds_cluster("b", **source)), set()), ENDPOINTS: (some(endpoints("b", one.port)), set())}
+            )
+            await until(lambda: asyncio.to_thread(lambda: "\nb::" in envoy.admin("/clusters")))
+            assert hub.counters.messages[ROUTE] == sent
+            assert (await get(address, "h.test"))[0] == 200
+            one.seen.clear()
+            hub.publish({ROUTE: (some(classic_routes("b")), set()), CLUSTER: ({}, {"a"}), ENDPOINTS: ({}, {"eds/a"})})
+            await until(lambda: _seen(one, address))
+            await until(lambda: asyncio.to_thread(lambda: "\na::" not in envoy.admin("/clusters")))
+            assert (await get(address, "h.test"))[0] == 200
+
+
+async def _seen(backend: Backend, address) -> bool:
+    """A request, and whether it arrived there."""
+    await get(address, "h.test")
+    return bool(backend.seen)
