@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -20,10 +20,10 @@ _FEWEST_ROWS = 5
 class Terminal:
     """One table, drawn again in place; notes scroll above it."""
 
-    def __init__(self, hosts: Hosts) -> None:
+    def __init__(self, hosts: Hosts, console: Console | None = None) -> None:
         self._hosts = hosts
         self._found: tuple[Problem, ...] = ()
-        self._live = Live(auto_refresh=False)
+        self._live = Live(console=console, auto_refresh=False)
         self._live.start()
 
     def note(self, text: str) -> None:

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from contour.api.meta import ObjectRef
+from contour.control.display import display
+from contour.control.table import Row
+from contour.control.terminal import Terminal
+from contour.manifests.folder import Problem
+
+
+class Rows:
+    """Stands where the table of a pipeline does: it is asked for its rows only."""
+
+    def __init__(self, *rows: Row) -> None:
+        self.found = list(rows)
+
+    def rows(self) -> list[Row]:
+        return self.found
+
+
+def row(host: str, status: str = "valid", text: str = "") -> Row:
+    return Row(host, ObjectRef("HTTPProxy", "shop", host.partition(".")[0]), status, text)
+
+
+def test_lines_tell_each_thing_once(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = display(Rows())  # type: ignore[arg-type]
+    shown.show([row("a.test"), row("long.test", "invalid", "no such service")], [row("b.test")])
+    problem = Problem("x.yaml", 3, "not a Kubernetes object")
+    shown.problems([problem])
+    shown.problems([problem])
+    shown.problems([])
+    shown.note("done")
+    assert capsys.readouterr().out.splitlines() == [
+        "a.test     HTTPProxy shop/a  valid",
+        "long.test  HTTPProxy shop/long  invalid: no such service",
+        "b.test  HTTPProxy shop/b  removed",
+        "x.yaml:3: not a Kubernetes object",
+        "x.yaml: no longer: not a Kubernetes object",
+        "done",
+    ]
+
+
+def test_a_terminal_has_the_table_and_what_is_wrong() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100, height=30)
+    rows = Rows(row("a.test"), row("b.test", "invalid", "no such [service]"))
+    shown = Terminal(rows, console)  # type: ignore[arg-type]
+    shown.show(rows.rows(), [])
+    shown.problems([Problem("x.yaml", 3, "not a [Kubernetes] object")])
+    shown.note("serving [here]")
+    shown.close()
+    text = screen.getvalue()
+    for part in (
+        "HOST",
+        "a.test",
+        "valid",
+        "HTTPProxy shop/b",
+        "no such [service]",
+        "x.yaml:3: not a [Kubernetes] object",
+    ):
+        assert part in text
+    assert "serving [here]" in text
+
+
+def test_a_full_terminal_shows_what_is_wrong_first() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100, height=14)
+    rows = Rows(*(row(f"h{number:02}.test") for number in range(50)), row("z.test", "invalid", "bad"))
+    shown = Terminal(rows, console)  # type: ignore[arg-type]
+    shown.show(rows.rows(), [])
+    shown.close()
+    assert "z.test" in screen.getvalue()
+    assert "and 45 more" in screen.getvalue()

@@ -1,0 +1,139 @@
+"""What README and examples print is run as it stands."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contour.api.meta import ObjectRef
+from contour.control.pipeline import Pipeline
+from contour.control.settings import Settings
+from contour.control.sources import load
+from contour.control.table import Hosts
+from contour.testing import demo
+from contour.testing.backends import Backend
+from contour.testing.clients import get, get_tls
+from contour.testing.running import Running
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())
+MISSING_SECRET = 'Spec.VirtualHost.TLS Secret "secure-tls" is invalid: Secret not found'
+
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {{ports: [{{port: 80}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: {name}, namespace: {namespace}, labels: {{kubernetes.io/service-name: {name}}}}}
+addressType: IPv4
+endpoints: [{{addresses: [127.0.0.1]}}]
+ports: [{{port: {port}}}]
+"""
+
+
+@pytest.mark.parametrize("folder", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_is_admitted_and_valid_as_it_stands(folder: Path) -> None:
+    sources = load([str(file) for file in folder.glob("*.yaml") if file.name != "tls-secret.yaml"])
+    assert (sources.refused, sources.skipped) == ({}, [])
+    pipeline = Pipeline(Settings())
+    hosts = Hosts(pipeline)
+    for obj in sources.objects.values():
+        pipeline.store.apply(obj)
+    hosts.update(pipeline.commit())
+    assert hosts.rows()
+    problems = {row.object: row.text for row in hosts.rows() if row.status != "valid"}
+    # The one that its README tells about.
+    secure = ObjectRef("HTTPProxy", "shop", "secure")
+    assert problems == ({secure: MISSING_SECRET} if folder.name == "quickstart" else {})
+
+
+def test_the_ports_of_the_quickstart_are_those_of_the_demo() -> None:
+    slices = {
+        key.name: obj.ports[0].port
+        for key, obj in load([str(ROOT / "examples/quickstart")]).objects.items()
+        if key.kind == "EndpointSlice"
+    }
+    assert slices == demo.BACKENDS
+    page = (ROOT / "examples/quickstart/README.md").read_text()
+    assert all(str(port) in page for port in demo.BACKENDS.values())
+
+
+@pytest.mark.traffic
+def test_the_demo_passes() -> None:
+    """Also beside another program on the usual ports."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("0.0.0.0", 8080))
+            taken.listen()
+        except OSError:
+            pass  # somebody else has it: as good
+        done = subprocess.run(
+            [sys.executable, "-m", "contour.testing.demo", "--once"],
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All answers were right." in done.stdout
+    assert "WRONG" not in done.stdout
+    assert "PRIVATE KEY" not in done.stdout
+
+
+@pytest.mark.traffic
+def test_the_demo_fails_when_an_answer_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = {**demo.BACKENDS, "web": demo.BACKENDS["blog"], "blog": demo.BACKENDS["web"]}
+    monkeypatch.setattr(demo, "BACKENDS", wrong)
+    monkeypatch.setattr(sys, "argv", ["demo", "--once"])
+    assert demo.main() == 1
+    assert "WRONG" in capsys.readouterr().out
+
+
+@pytest.mark.traffic
+def test_the_manifests_of_the_readme(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert blocks
+    for number, block in enumerate(blocks):
+        (tmp_path / f"{number}.yaml").write_text(block)
+    with Backend("web") as web, Backend("v1") as one, Backend("v2") as two:
+        for name, namespace, backend in (
+            ("web", "shop", web),
+            ("cart-v1", "team-cart", one),
+            ("cart-v2", "team-cart", two),
+        ):
+            text = SERVICE.format(name=name, namespace=namespace, port=backend.port)
+            (tmp_path / f"{name}.yaml").write_text(text)
+        with Running(tmp_path) as run:
+            assert get(run.http, "shop.localhost").backend == "web"
+            assert {get(run.http, "shop.localhost", "/cart").backend for _ in range(60)} == {"v1", "v2"}
+
+
+@pytest.mark.traffic
+def test_the_certificate_that_the_quickstart_tells_to_make(tmp_path: Path) -> None:
+    """The recipe of its README, with the paths of this test."""
+    page = (ROOT / "examples/quickstart/README.md").read_text()
+    recipe = "".join(
+        line.removeprefix("    ") + "\n"
+        for line in re.search(r"(    openssl req.*?EOF)\n    curl", page, re.DOTALL)[1].splitlines()  # type: ignore[index]
+    )
+    (tmp_path / "examples/quickstart").mkdir(parents=True)
+    for file in (ROOT / "examples/quickstart").glob("*.yaml"):
+        (tmp_path / "examples/quickstart" / file.name).write_text(file.read_text())
+    subprocess.run(["sh", "-ec", recipe], cwd=tmp_path, check=True, capture_output=True)
+    with Running(tmp_path / "examples/quickstart") as run:
+        assert "secure.localhost  HTTPProxy shop/secure  valid" in run.lines
+        # Nobody is at 9106: Envoy itself answers, behind the right certificate.
+        context = ssl.create_default_context(cafile=str(tmp_path / "tls.crt"))
+        assert get_tls(run.https, "secure.localhost", context=context).status in {200, 503}
