@@ -9,7 +9,7 @@ from tests.traffic.world import World
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A program with an Envoy, for all tests of a module."""
     world = World(tmp_path_factory.mktemp("w"))
     try:
@@ -20,7 +20,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture
-def world(served: World) -> Iterator[World]:
+def world(running: World) -> Iterator[World]:
     """The same, without the objects of earlier tests."""
-    yield served
-    served.clear()
+    yield running
+    running.clear()
