@@ -135,7 +135,7 @@ CASES = {
         proxy(
             f"{{virtualhost: {{fqdn: bad.test}}, routes: [{{directResponsePolicy: {{statusCode: 200, body: {'x' * (1 << 20)}}}}}]}}"
         ),
-        "response body size is 1048576 bytes; maximum is 4096",
+        "direct_response.body: has 1048576 bytes, more than 4096",
     ),
     "binary": ("\0\0\0", "bad.yaml:1: character U.0000 is not allowed"),
     "no object": ("hello: world\n", "bad.yaml:1: not a Kubernetes object"),
@@ -198,33 +198,42 @@ def test_bad_input_is_told_and_harms_nobody(run: Running, folder: Path, case: st
     file.unlink()
 
 
-def answer(size: int) -> str:
-    """A host that answers by itself, with a body of this size; Envoy takes at most 4096 bytes."""
-    response = f"{{statusCode: 200, body: {'x' * size}}}"
-    return proxy(f"{{virtualhost: {{fqdn: said.test}}, routes: [{{directResponsePolicy: {response}}}]}}", "said")
+def answer(body: str, timeout: str = "5s") -> str:
+    """A host that answers by itself, and another route of it that Envoy refuses if the timeout is too long."""
+    response = f"{{conditions: [{{prefix: /said}}], directResponsePolicy: {{statusCode: 200, body: {body}}}}}"
+    route = f"{{services: [{{name: web, port: 80}}], timeoutPolicy: {{response: {timeout}}}}}"
+    return proxy(f"{{virtualhost: {{fqdn: said.test}}, routes: [{response}, {route}]}}", "said")
+
+
+# The longest that a Go duration can be, and half a second more than Envoy takes.
+TOO_LONG = "2562047h47m16.5s"
 
 
 def test_what_envoy_rejects_is_in_the_status_until_it_is_replaced(run: Running, folder: Path) -> None:
-    file, refused = folder / "said.yaml", "said.test  HTTPProxy shop/said  invalid: response body size is 5000 bytes"
+    file = folder / "said.yaml"
+    refused = "said.test  HTTPProxy shop/said  invalid: Invalid duration: Duration out-of-range"
     valid = "said.test  HTTPProxy shop/said  valid"
 
-    def save(size: int, expected: str) -> None:
+    def save(text: str, expected: str) -> None:
         since = len(run.lines)
-        file.write_text(answer(size))
+        file.write_text(text)
         run.wait_for(expected, since=since)
 
-    save(5000, refused)
-    assert get(run.http, "said.test").status == 404
-    save(10, valid)
-    assert len(get(run.http, "said.test").body) == 10
-    save(5000, refused)
-    assert len(get(run.http, "said.test").body) == 10  # the last good version
-    save(10, valid)  # as Envoy has it: nothing is sent that it could accept
-    save(5000, refused)  # known to be refused: not sent again
+    def said() -> str:
+        return get(run.http, "said.test", "/said").body.decode()
+
+    save(answer("one", TOO_LONG), refused)
+    assert get(run.http, "said.test", "/said").status == 404
+    save(answer("two"), valid)
+    assert said() == "two"
+    save(answer("three", TOO_LONG), refused)
+    assert said() == "two"  # the last good version
+    save(answer("two"), valid)  # as Envoy has it: nothing is sent that it could accept
+    save(answer("three", TOO_LONG), refused)  # known to be refused: not sent again
     since = len(run.lines)
     file.unlink()
     run.wait_for("said.test  HTTPProxy shop/said  removed", since=since)
-    save(20, valid)
+    save(answer("four"), valid)
     deadline = time.monotonic() + 5
-    while len(get(run.http, "said.test").body) != 20:
+    while said() != "four":
         assert time.monotonic() < deadline

@@ -96,6 +96,7 @@ def test_the_demo_fails_when_an_answer_is_wrong(
 ) -> None:
     wrong = {**demo.BACKENDS, "web": demo.BACKENDS["blog"], "blog": demo.BACKENDS["web"]}
     monkeypatch.setattr(demo, "BACKENDS", wrong)
+    monkeypatch.setattr(demo, "_LIVE_TIMEOUT", 0.5)
     monkeypatch.setattr(sys, "argv", ["demo", "--once"])
     assert demo.main() == 1
     assert "WRONG" in capsys.readouterr().out
