@@ -11,6 +11,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-traces", action="store_true", help="validate every recorded trace with Envoy, not a sample (minutes)"
     )
+    parser.addoption(
+        "--golden-write", action="store_true", help="rewrite the outputs in tests/golden, to be reviewed in the diff"
+    )
 
 
 def pytest_configure() -> None:

@@ -29,6 +29,19 @@ def test_two_processes_write_the_same_bytes() -> None:
     assert len(outputs) == 1
 
 
+def test_keys_of_maps_are_sorted_in_json() -> None:
+    values = pb.struct({str(n): {"b": n, "a": "x"} for n in range(20)})
+    packed = pb.pack(pb.LuaPerRoute(name="x", filter_context=values))
+    route = pb.Route(metadata=pb.Metadata(filter_metadata={str(n): values for n in range(20)}))
+    route.typed_per_filter_config["lua"].CopyFrom(packed)
+    found = pb.to_dict(route)
+    names = sorted(map(str, range(20)))
+    assert list(found["metadata"]["filter_metadata"]) == names
+    assert list(found["metadata"]["filter_metadata"]["7"]) == names
+    assert list(found["typed_per_filter_config"]["lua"]["filter_context"]) == names
+    assert list(found["typed_per_filter_config"]["lua"]["filter_context"]["3"]) == ["a", "b"]
+
+
 def test_packed_messages_come_back() -> None:
     message = pb.Rds(route_config_name="x")
     packed = pb.pack(message)

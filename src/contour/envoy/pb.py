@@ -285,10 +285,9 @@ def _value(value: Untyped) -> Value:
 
 
 def to_dict(message: Message) -> dict[str, Untyped]:
-    """Protobuf JSON as Python values, with the field names of the .proto files."""
+    """Protobuf JSON as Python values, with the field names of the .proto files and the keys of maps sorted."""
     _know_foreign_types()
-    answer: dict[str, Untyped] = MessageToDict(message, preserving_proto_field_name=True)
-    return answer
+    return _with_sorted_maps(MessageToDict(message, preserving_proto_field_name=True), message.DESCRIPTOR)
 
 
 def to_json(message: Message, indent: int | None = None) -> str:
@@ -302,6 +301,43 @@ def from_dict(cls: type[M], values: dict[str, Untyped] | str) -> M:
     if isinstance(values, str):
         return Parse(values, cls())
     return ParseDict(values, cls())
+
+
+_Descriptor = Untyped  # of a message; its class depends on protobuf's implementation
+
+
+def _with_sorted_maps(values: dict[str, Untyped], descriptor: _Descriptor) -> dict[str, Untyped]:
+    """Maps have no order in a message, and come in another one in each process."""
+    if descriptor.full_name == Struct.DESCRIPTOR.full_name:
+        return {key: _with_sorted_keys(values[key]) for key in sorted(values)}
+    if descriptor.full_name == Any.DESCRIPTOR.full_name:
+        packed = message_class(values.get("@type", ""))
+        return _with_sorted_maps(values, packed.DESCRIPTOR) if packed else values
+    ordered = dict(values)
+    for key, value in values.items():
+        field = descriptor.fields_by_name.get(key)
+        kind = field.message_type if field is not None else None
+        if kind is None:
+            continue
+        if kind.GetOptions().map_entry:
+            kind = kind.fields_by_name["value"].message_type
+            ordered[key] = {name: _item(value[name], kind) for name in sorted(value)}
+        elif isinstance(value, list):
+            ordered[key] = [_item(item, kind) for item in value]
+        else:
+            ordered[key] = _item(value, kind)
+    return ordered
+
+
+def _item(value: Untyped, kind: _Descriptor) -> Untyped:
+    """A value of a field, `kind` None if that is no message; messages like Duration are no mappings in JSON."""
+    return _with_sorted_maps(value, kind) if kind is not None and isinstance(value, dict) else value
+
+
+def _with_sorted_keys(value: Untyped) -> Untyped:
+    if isinstance(value, dict):
+        return {key: _with_sorted_keys(value[key]) for key in sorted(value)}
+    return [_with_sorted_keys(item) for item in value] if isinstance(value, list) else value
 
 
 @cache

@@ -1,0 +1,54 @@
+"""Many rendered states as one static bootstrap, so that one start of Envoy's validator checks them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from contour.testing.static import static_config
+
+Json = dict[str, Any]
+
+_ADMIN = "envoy-admin"  # of the listeners that show Envoy's own pages
+_FIRST_PORT = 10_000
+
+
+def merged(states: Mapping[str, Mapping[str, list[Json]]]) -> Json:
+    """`states` by a name that tells them apart: names of what they hold begin with it. One runtime layer serves all."""
+    listeners: list[Json] = []
+    clusters: dict[str, Json] = {}
+    secrets: list[Json] = []
+    runtime: Json = {}
+    for name, state in states.items():
+        config = static_config(state)
+        resources = config["static_resources"]
+        runtime = config["layered_runtime"]
+        for listener in resources["listeners"]:
+            listener["name"] = f"{name}|{listener['name']}"
+            listener["address"]["socket_address"]["port_value"] = _FIRST_PORT + len(listeners)
+            listeners.append(listener)
+        for cluster in resources["clusters"]:
+            if cluster["name"] != _ADMIN:
+                cluster["name"] = f"{name}|{cluster['name']}"
+                cluster.pop("alt_stat_name", None)
+            clusters[cluster["name"]] = cluster
+        for secret in resources["secrets"]:
+            secret["name"] = f"{name}|{secret['name']}"
+            secrets.append(secret)
+        for listener in resources["listeners"]:
+            _rename_secrets(listener, name)
+    return {
+        "static_resources": {"listeners": listeners, "clusters": list(clusters.values()), "secrets": secrets},
+        "layered_runtime": runtime,
+    }
+
+
+def _rename_secrets(value: Any, name: str) -> None:
+    if isinstance(value, dict):
+        for one in value.get("tls_certificate_sds_secret_configs", ()):
+            one["name"] = f"{name}|{one['name']}"
+        for item in value.values():
+            _rename_secrets(item, name)
+    elif isinstance(value, list):
+        for item in value:
+            _rename_secrets(item, name)
