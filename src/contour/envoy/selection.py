@@ -84,6 +84,11 @@ def mark_upgrades(host: pb.VirtualHost) -> None:
 
 
 def set_selected(configuration: pb.RouteConfiguration) -> None:
-    """What the RouteConfiguration of every scope says: no second look, and the header goes no further."""
+    """What the RouteConfiguration of every scope says: no second look, and the header goes no further.
+
+    And a route may name a cluster that Envoy has refused, as in a RouteConfiguration of its own: otherwise the scope
+    would be refused for the cluster's sake, and still be when the cluster is mended.
+    """
     configuration.request_headers_to_remove.append(HEADER)
+    configuration.validate_clusters.value = False
     configuration.typed_per_filter_config[FILTER].CopyFrom(_DISABLED)
