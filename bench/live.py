@@ -6,7 +6,6 @@ The client and the backend are in a process of their own (`bench.prober`). One s
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 import json
 import sys
@@ -128,8 +127,6 @@ class Bench:
         )
         if answer["at"] is None:
             raise RuntimeError(f"the first load is not served: {answer['others']}")
-        gc.collect()
-        gc.freeze()
         return {"published_s": round(ready, 2), "serving_s": round(answer["at"] - started, 2)}
 
     async def series(self, one: Callable[[int], Awaitable[tuple[float, dict[str, int]]]]) -> dict[str, Any]:

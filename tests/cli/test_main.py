@@ -48,8 +48,8 @@ def test_a_file_stands_for_its_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["bootstrap", "cli", "render", "run", "version"])
 def test_help(name: str) -> None:
-    assert contour("help", name).stdout == contour(name, "--help").stdout.replace("Usage: contour ", "Usage: contour ")
-    assert f"Usage: contour {name}" in contour(name, "--help").stdout
+    for done in (contour("help", name), contour(name, "--help")):
+        assert f"Usage: contour {name}" in done.stdout
 
 
 def test_version_is_quick() -> None:

@@ -27,9 +27,9 @@ class _Lazy(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return sorted(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
-            return None
+            return super().get_command(ctx, cmd_name)  # `help`
         command: click.Command = importlib.import_module(f"contour.cli.{_COMMANDS[cmd_name][0]}").command
         return command
 
@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         expanded = _expand(sys.argv[1:] if arguments is None else arguments)
         status = contour.main(expanded, prog_name="contour", standalone_mode=False)
     except click.ClickException as error:
-        click.echo(f"contour: error: {error.format_message()}, try --help", err=True)
+        hint = ", try --help" if isinstance(error, click.UsageError) else ""
+        click.echo(f"contour: error: {error.format_message()}{hint}", err=True)
         sys.exit(1)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)

@@ -42,7 +42,7 @@ def command(  # noqa: PLR0917  # click calls it by name
         sources = load(paths or ("-",), admission=not skip_admission)
     except SourceError as error:
         raise click.ClickException(str(error)) from error
-    for line in sources.skipped:
+    for line in sources.notices:
         click.echo(line, err=True)
     state = render(sources.objects.values(), settings(flags), shape, show_secrets=show_secrets)
     state["status"] += [refused_status(key, text) for key, text in sources.refused.items()]

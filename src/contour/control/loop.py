@@ -7,6 +7,7 @@ grow with the load and nothing waits for a timer.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterable, Mapping
 
 from contour.api.meta import Object, ObjectRef, Ref
@@ -65,7 +66,12 @@ class Loop:
         while True:
             await self._news.wait()
             self._news.clear()
+            first = not self.hubs["scoped"].ready
             self._step()
+            if first:
+                # What the first build made stays: no collection of garbage has to walk it again.
+                gc.collect()
+                gc.freeze()
             # Sources and streams get their turn, so that what arrived meanwhile is in the next batch.
             await asyncio.sleep(0)
 

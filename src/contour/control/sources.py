@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from contour.api.admission import admit
 from contour.api.decode import decode
 from contour.api.meta import Object, ObjectRef
 from contour.manifests.folder import name
@@ -22,11 +21,11 @@ class SourceError(Exception):
 
 
 class Sources(msgspec.Struct):
-    """What the files hold: objects in order, refused objects with the reason, and what was passed over."""
+    """What the files hold: objects in order, refused objects with the reason, and what their author should know."""
 
     objects: dict[ObjectRef, Object] = {}
     refused: dict[ObjectRef, str] = {}
-    skipped: list[str] = []
+    notices: list[str] = []
 
 
 def load(paths: Iterable[str], *, admission: bool = True) -> Sources:
@@ -40,8 +39,9 @@ def load(paths: Iterable[str], *, admission: bool = True) -> Sources:
             if entry.lost:
                 raise SourceError(f"{place}: {entry.problem}")
             if entry.key is None:
-                found.skipped.append(f"{place}: {entry.problem}")
+                found.notices.append(f"{place}: {entry.problem}")
                 continue
+            found.notices += [f"{place}: {name(entry.key)}: {text}" for text in entry.warnings]
             if entry.key in where:
                 raise SourceError(f"{place}: {name(entry.key)} is also in {where[entry.key]}; remove one of them")
             where[entry.key] = place
@@ -57,7 +57,7 @@ def _read(path: str, *, admission: bool) -> Contents:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error
-    contents = read(data, json=path.endswith(".json"), decode=admit if admission else decode)
+    contents = read(data, json=path.endswith(".json"), decode=None if admission else decode)
     if isinstance(contents, Unreadable):
         raise SourceError(f"{path}:{contents.line}: {contents.reason}")
     return contents
