@@ -41,6 +41,7 @@ class Sources:
             "serving secret error", self._serving_error, eager=True
         )
         self.ca_bundles: Derived[Ref, bytes | Invalid] = engine.derived("CA bundle", self._ca_bundle, eager=True)
+        self.grants: Derived[tuple[Ref, str], bool] = engine.derived("delegation", self._granted, eager=True)
 
     def _proxy(self, read: Read, ref: Ref) -> Proxy | None:
         proxy = read(self.store.proxies, ref)
@@ -58,6 +59,9 @@ class Sources:
 
     def _ca_bundle(self, read: Read, ref: Ref) -> bytes | Invalid:
         return ca_bundle(read(self.store.secrets, ref))
+
+    def _granted(self, read: Read, use: tuple[Ref, str]) -> bool:
+        return delegation.permitted(read, self.store, *use)
 
 
 class Lookup:
@@ -82,4 +86,5 @@ class Lookup:
         return self._read(self._sources.ca_bundles, secret)
 
     def delegated(self, secret: Ref, namespace: str) -> bool:
-        return delegation.permitted(self._read, self._sources.store, secret, namespace)
+        # Without the detour every Secret that is used at home would be remembered with its namespace.
+        return secret.namespace == namespace or self._read(self._sources.grants, (secret, namespace))
