@@ -25,6 +25,8 @@ from contour.envoy.resource import Withheld
 from contour.reactive import ChangeSet, Collection
 
 EXAMPLES = int(os.environ.get("CONTOUR_EXAMPLES", "60"))
+pytestmark = pytest.mark.timeout(60 + EXAMPLES)
+
 BOTH = ("scoped", "classic")
 SETTINGS = (
     Settings(),
@@ -113,7 +115,6 @@ applications = st.tuples(st.just("apply"), universe.objects)
 batches = st.lists(applications | deletions, min_size=1, max_size=5)
 
 
-@pytest.mark.timeout(0 if EXAMPLES > 100 else 60)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     which=st.sampled_from(SETTINGS),
