@@ -102,10 +102,12 @@ def _counterpart(section: str, resource: Json, among: list[Json]) -> Json:
     return among[0] if section == "clusters" else {}
 
 
-# Lists whose every item is compared with the first one of `defaults`.
-_ALIKE = ("filter_chains", "filters")
+# Lists whose every item is compared with the first one of `defaults`, or with the one at the same place there.
+_ALIKE = ("filter_chains", "filters", "tls_certificate_sds_secret_configs")
+_ALIGNED = ("early_header_mutation_extensions", "mutations")
 # Lists of which an item that `defaults` has too is printed as its name.
 _NAMED = ("http_filters", "virtual_hosts")
+_SAME = "as always"
 _NAMES = ("name", "service_name", "cluster_name")
 
 
@@ -117,7 +119,9 @@ def _less(value: Json, constant: Json) -> Json:
     for key, item in value.items():
         other = constant.get(key)
         if key in _ALIKE and other:
-            kept[key] = [_less(one, other[0]) or "as always" for one in item]
+            kept[key] = [_less(one, other[0]) or _SAME for one in item]
+        elif key in _ALIGNED and other and len(item) == len(other):
+            kept[key] = [_less(one, another) or _SAME for one, another in zip(item, other, strict=True)]
         elif key in _NAMED and other and item != other:
             kept[key] = [one["name"] if _is_known(one, other) else one for one in item]
         elif key in _NAMES or other is None:
@@ -177,6 +181,9 @@ class _Dumper(yaml.SafeDumper):
         node = super().represent_sequence(tag, sequence, flow_style)
         node.flow_style = _fits(node) and not any(isinstance(item, yaml.MappingNode) for item in node.value)
         return node
+
+    def represent_scalar(self, tag: str, value: Any, style: str | None = None) -> yaml.ScalarNode:
+        return super().represent_scalar(tag, value, '"' if "\n" in value else style)
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -15,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 Key = Literal["ec", "rsa", "rsa-1024"]
 
+_COMMON_NAME_LIMIT = 64  # RFC 5280, appendix A.1
 _YEAR = dt.timedelta(days=365)
 
 
@@ -40,9 +41,10 @@ class Authority:
         self.certificate = _pem(builder.sign(self._key, hashes.SHA256()))
 
     def sign(self, *names: str, key: Key = "ec", client: bool = False) -> Pair:
-        """A leaf certificate for DNS names or IP addresses; the first is its common name."""
+        """A leaf certificate for DNS names or IP addresses; the first is its common name, if it fits."""
         private = _private_key(key)
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])] if names else [])
+        common = [name for name in names[:1] if len(name) <= _COMMON_NAME_LIMIT]
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in common])
         builder = self._builder(subject, private.public_key())
         builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]), critical=False)
         usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
