@@ -98,12 +98,12 @@ def test_a_missing_service_costs_its_own_path(world: World) -> None:
 def test_tls_and_redirects(world: World) -> None:
     world.service("shop/web")
     world.certificate("shop/tls", "plain.test", "forced.test", "secure.test")
-    for name, annotations in (
+    for name, extra in (
         ("plain", {}),
         ("forced", {"ingress.kubernetes.io/force-ssl-redirect": "true"}),
     ):
         spec = rule(f"{name}.test", ("/", "Prefix", "web"))
-        world.ingress(f"shop/{name}", f"tls: [{{hosts: [{name}.test], secretName: tls}}]\n{spec}", annotations)
+        world.ingress(f"shop/{name}", f"tls: [{{hosts: [{name}.test], secretName: tls}}]\n{spec}", extra)
     for name in ("plain", "forced"):
         assert world.get_tls(f"{name}.test").backend == "shop/web"
     assert answer(world, "/", "plain.test") == "web"  # unlike an HTTPProxy's

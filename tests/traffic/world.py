@@ -237,10 +237,12 @@ data: {json.dumps(encoded)}
     def pipeline(self) -> Pipeline:
         return self._loop.pipeline
 
-    def restart(self) -> None:
-        """End the program and start it again with the same objects, as another process would."""
+    def restart(self, *gone: ObjectRef) -> None:
+        """End the program and start it again, as another process would, with the same objects but for those `gone`."""
         self._call(self._stop())
         self._call(self._serve())
+        for key in gone:
+            del self._objects[key]
         self._submit(tuple(self._objects.items()))
 
     # Requests
