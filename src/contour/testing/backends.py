@@ -110,7 +110,7 @@ class Backend:
         while True:
             request_line, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
             method, path, protocol = request_line.split(" ", 2)
-            headers = [(name.lower(), value.strip()) for name, value in (line.split(":", 1) for line in lines)]
+            headers = [(name.lower(), value.strip(" \t")) for name, value in (line.split(":", 1) for line in lines)]
             lookup = dict(headers)
             if lookup.get("upgrade", "").lower() == "websocket":
                 self._note(Seen(self.name, "websocket", method, path, headers))

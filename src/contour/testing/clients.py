@@ -144,7 +144,7 @@ class Http1:
             self._more()
         start, self._rest = self._rest.split(b"\r\n\r\n", 1)
         status_line, *lines = start.decode("latin-1").split("\r\n")
-        headers = tuple((name.lower(), value.strip()) for name, value in (line.split(":", 1) for line in lines))
+        headers = tuple((name.lower(), value.strip(" \t")) for name, value in (line.split(":", 1) for line in lines))
         status, fields = int(status_line.split(" ")[1]), dict(headers)
         if head or status in (101, 204, 304):
             return Response(status, headers)
