@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contour.api.meta import ObjectRef
@@ -129,6 +129,7 @@ def test_a_file_that_never_could_be_read() -> None:
     assert folder.paths == ()
 
 
+UNREADABLE = Unreadable("no", 1)
 PATHS = st.sampled_from(["a.yaml", "b.yaml", "c/d.json"])
 ENTRIES = st.lists(
     st.one_of(
@@ -137,7 +138,7 @@ ENTRIES = st.lists(
     ),
     max_size=5,
 )
-READINGS = st.one_of(st.just(GONE), st.just(Unreadable("no", 1)), ENTRIES)
+READINGS = st.one_of(st.just(GONE), st.just(UNREADABLE), ENTRIES)
 STEPS = st.lists(st.tuples(PATHS, READINGS, st.sampled_from([0.0, GRACE / 2, GRACE * 2])), max_size=25)
 
 
@@ -150,6 +151,9 @@ def as_contents(entries: list[tuple[str, int | None]]) -> Contents:
     )
 
 
+@example(
+    [("b.yaml", [("u", 0)], 0.0), ("a.yaml", [("u", 1)], 0.0), ("b.yaml", GONE, 0.0), ("b.yaml", UNREADABLE, 0.0)], []
+)
 @given(STEPS, st.lists(st.tuples(PATHS, ENTRIES), max_size=3, unique_by=lambda item: item[0]))
 def test_any_history_ends_in_what_the_final_folder_gives(steps: list, final: list) -> None:
     """Changes add up to the objects; and once every file is good, to those of a folder read afresh."""

@@ -246,3 +246,26 @@ async def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderError, match=f"{tmp_path}/file is not a folder"):
         await anext(watch(tmp_path / "file", Folder()))
+
+
+@pytest.mark.parametrize("spelling", [".", "../folder/", "./sub/.."])
+async def test_however_the_folder_is_written(root: Path, monkeypatch: pytest.MonkeyPatch, spelling: str) -> None:
+    monkeypatch.chdir(root)
+    seen = await Seen(Path(spelling)).start()
+    try:
+        (root / "a.yaml").write_text(service("a", 2))
+        (root / "sub" / "b.yml").write_text(service("b", 2))
+        await seen.until(lambda: seen.objects == {"a": 2, "b": 2})
+        assert seen.folder.problems() == ()
+        assert {Path(path).name for path in seen.folder.paths} == {"a.yaml", "b.yml"}
+        assert len(seen.folder.paths) == 2
+    finally:
+        await seen.stop()
+
+
+async def test_a_link_to_itself_is_told(seen: Seen, root: Path) -> None:
+    (root / "l.yaml").symlink_to("l.yaml")
+    await seen.until(lambda: bool(seen.folder.problems()))
+    assert str(seen.folder.problems()[0]) == f"{root}/l.yaml: not a regular file"
+    (root / "l.yaml").unlink()
+    await seen.until(lambda: not seen.folder.problems())

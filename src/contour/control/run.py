@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ async def run(options: Options) -> None:
     """Serve until SIGINT or SIGTERM. Raises FolderError, PortError, EnvoyNotFoundError, EnvoyFailedError."""
     check(options.folder)
     binary = find_envoy(options.envoy)
-    with _directory() as directory:
+    with _directory() as directory, _signals() as stop:
         settings = _settings(options, directory)
         envoy = settings.envoy
         ports.check(
@@ -59,7 +59,7 @@ async def run(options: Options) -> None:
                 ports.Wanted(envoy.stats_address, envoy.stats_port, "--stats-port"),
             ]
         )
-        await _Run(options.folder, settings, directory, binary).run()
+        await _Run(options.folder, settings, directory, binary).run(stop)
 
 
 class _Run:
@@ -77,13 +77,13 @@ class _Run:
             _command(binary, directory), directory / "envoy.log", report=self._display.note, started=self._starts.set
         )
 
-    async def run(self) -> None:
+    async def run(self, stop: asyncio.Event) -> None:
         server = Server(self._loop.hub_of)
         server.listen(f"unix:{self._directory}/xds.sock", None)
         try:
             await server.start()
             (self._directory / "envoy.json").write_text(json.dumps(_bootstrap(self._directory)))
-            await _until_signal(self._source(), self._loop.run(), self._supervisor.run(), self._readiness())
+            await _until(stop, self._source(), self._loop.run(), self._supervisor.run(), self._readiness())
         finally:
             await server.stop()
             self._display.close()
@@ -161,8 +161,9 @@ def _events(changes: Iterable[Change], namespaces: tuple[str, ...]) -> Iterator[
             yield change.key, change.value
 
 
-async def _until_signal(*work: Any) -> None:
-    """Run all of this until a signal; the first that fails ends it. A second signal ends the process at once."""
+@contextlib.contextmanager
+def _signals() -> Iterator[asyncio.Event]:
+    """Set by SIGINT and SIGTERM; the second one ends the process at once."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
@@ -171,8 +172,18 @@ async def _until_signal(*work: Any) -> None:
             os._exit(1)
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
         loop.add_signal_handler(number, on_signal)
+    try:
+        yield stop
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+async def _until(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> None:
+    """Run all of this until the event; whatever fails ends it."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in (stop.wait(), *work)]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -182,8 +193,6 @@ async def _until_signal(*work: Any) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 async def _ready(socket: Path) -> bool:

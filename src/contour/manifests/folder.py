@@ -54,12 +54,6 @@ class Folder:
 
     def feed(self, path: str, reading: Contents | Unreadable | Gone, now: float) -> list[Change]:
         """Take what a file holds now; objects that it no longer holds go when `expire` is called after the grace."""
-        if isinstance(reading, Unreadable):
-            for key in self._files.get(path, ()):
-                self._leaving.pop((path, key), None)
-            kept = " (its last good version is kept)" if self._files.get(path) else ""
-            self._set_problems(path, [Problem(path, reading.line, reading.reason + kept)])
-            return []
         held = self._files.setdefault(path, {})
         wanted, problems = _wanted(path, reading, held)
         self._set_problems(path, problems)
@@ -165,13 +159,16 @@ def name(key: ObjectRef) -> str:
 
 
 def _wanted(
-    path: str, reading: Contents | Gone, held: dict[ObjectRef, _Held]
+    path: str, reading: Contents | Unreadable | Gone, held: dict[ObjectRef, _Held]
 ) -> tuple[dict[ObjectRef, _Held], list[Problem]]:
     """What a file wants served. A document that is refused stands for the last good version of its object."""
     wanted: dict[ObjectRef, _Held] = {}
     problems: list[Problem] = []
     if isinstance(reading, Gone):
         return wanted, problems
+    if isinstance(reading, Unreadable):
+        kept = " (its last good version is kept)" if held else ""
+        return dict(held), [Problem(path, reading.line, reading.reason + kept)]
     lines: dict[ObjectRef, int] = {}
     lost = False
     for entry in reading.entries:

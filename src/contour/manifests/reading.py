@@ -19,8 +19,8 @@ from contour.api.meta import Object, ObjectRef
 from contour.api.yaml import documents
 
 MAX_FILE = 256 << 20
-# Bytes of about 200 documents, beyond which reading would hold up the event loop for longer than an edit may take.
-LARGE = 128 << 10
+# Bytes of about 100 documents: what takes longer to read than some 25 ms is read away from the event loop.
+LARGE = 32 << 10
 
 
 Decode = Callable[[Mapping[str, Any]], Object]

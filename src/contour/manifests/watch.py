@@ -51,6 +51,9 @@ class _Signature(NamedTuple):
     regular: bool
 
 
+_UNKNOWN = _Signature(0, 0, 0, 0, 0, regular=False)
+
+
 async def watch(root: Path, state: Folder) -> AsyncIterator[Batch]:
     """Batches without end; the first holds everything. A batch without changes means that problems may have changed.
 
@@ -110,7 +113,7 @@ class _Watcher:
         self._identity = _identity(self._root)
         try:
             self._source = _Source(self._root, self._events)
-        except OSError as error:  # no inotify watches left
+        except (OSError, RuntimeError) as error:  # no inotify watches left, or a file system that has none
             return f"{self._root} cannot be watched ({error}): looking at it again and again instead"
         return ""
 
@@ -136,7 +139,7 @@ class _Watcher:
     async def _look(self) -> list[Change]:
         """Compare the whole folder with what is known of it."""
         started = time.monotonic()
-        found = await asyncio.to_thread(lambda: dict(sorted(_walk(str(self._root)))))
+        found = await asyncio.to_thread(lambda: dict(sorted(_walk(str(self._root), self._signatures))))
         changed: dict[str, _Signature | None] = {
             path: signature for path, signature in found.items() if self._signatures.get(path) != signature
         }
@@ -175,7 +178,9 @@ class _Source:
     """Events of a folder, from a thread of their own."""
 
     def __init__(self, root: Path, events: asyncio.Queue[set[str]]) -> None:
-        self._notify = RustNotify([str(root)], False, False, 0, True, True)
+        # Events name absolute paths, while the folder's files are called as the user called the folder.
+        self._root, self._absolute = str(root), str(root.absolute())
+        self._notify = RustNotify([self._absolute], False, False, 0, True, True)
         self._stop = threading.Event()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, args=(events,), name="folder events", daemon=True)
@@ -190,7 +195,8 @@ class _Source:
         while not self._stop.is_set():
             found = self._notify.watch(_DEBOUNCE, _STEP, 1000, self._stop)
             if isinstance(found, set) and not self._stop.is_set():
-                self._loop.call_soon_threadsafe(events.put_nowait, {path for _, path in found})
+                paths = {self._root + path.removeprefix(self._absolute) for _, path in found}
+                self._loop.call_soon_threadsafe(events.put_nowait, paths)
 
 
 def check(root: Path) -> None:
@@ -208,15 +214,21 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _walk(root: str) -> Iterator[tuple[str, _Signature]]:
-    """Manifests below a folder. Links are followed, but into no folder that is being walked already."""
+def _walk(root: str, known: Mapping[str, _Signature]) -> Iterator[tuple[str, _Signature]]:
+    """Manifests below a folder. Links are followed, but into no folder that is being walked already.
+
+    What is known of a folder that may not be read any longer stays as it is known.
+    """
     pending = [(root, frozenset({_identity(Path(root))}))]
     while pending:
         folder, above = pending.pop()
         try:
             entries = list(os.scandir(folder))
+        except PermissionError:
+            yield from ((path, signature) for path, signature in known.items() if path.startswith(f"{folder}/"))
+            continue
         except OSError:
-            continue  # vanished meanwhile, or not ours to read
+            continue  # vanished meanwhile
         for entry in entries:
             if _hidden(entry.path):
                 continue
@@ -239,8 +251,10 @@ def _hidden(path: str) -> bool:
 def _signature(path: str) -> _Signature | None:
     try:
         found = Path(path).stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError:  # a link to itself, a folder that may not be entered
+        return _UNKNOWN
     if stat.S_ISDIR(found.st_mode):
         return None
     return _Signature(
