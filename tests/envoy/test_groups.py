@@ -15,6 +15,7 @@ from contour.envoy import pb
 from contour.envoy.groups import Group
 from contour.envoy.options import Options
 from contour.envoy.resource import LISTENER, SCOPED_ROUTE, SECRET
+from contour.testing import envoy, static
 from contour.testing.certs import Pair
 
 LOOK = "contour.scope"
@@ -121,6 +122,13 @@ def test_a_name_is_never_served_only_because_a_certificate_lists_it() -> None:
 def test_a_configured_wildcard_is_a_server_name_of_its_own() -> None:
     s = site(serving("one", "one.test"), host("*.shop.test", "one"))
     assert s.chains().keys() == {"*.shop.test"}
+
+
+@pytest.mark.parametrize("name", ["w*.shop.test", "*shop.test", "a.*.test"])
+def test_a_name_that_would_take_the_listener_down_has_no_chain(name: str) -> None:
+    s = site(serving("one", "one.test"), ingress("odd", name, tls="one"), host("one.test", "one"))
+    assert s.chains().keys() == {"one.test"}
+    assert envoy.validate(static.static_config(s.state())) is None
 
 
 def test_the_any_host_is_not_served_over_tls() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.dag.world import Mapping, ingress, obj, proxy, root, service, serving, to
+from tests.dag.world import AUTHORITY, Mapping, ingress, obj, proxy, root, secret, service, serving, to
 from tests.envoy.site import Site, endpoints
 
 from contour.envoy import pb
@@ -189,6 +189,30 @@ def test_routes_that_envoy_refuses(route: Mapping, text: str) -> None:
     assert envoy.validate(static.static_config(state)) is not None
 
 
+@pytest.mark.parametrize(
+    ("route", "text"),
+    [
+        (
+            {"services": [{"name": "web", "port": 80, "weight": 2**32}, {"name": "web", "port": 80}]},
+            "routes[0]: Value out of range",
+        ),
+        (
+            {"services": [{"name": "web", "port": 80, "weight": 2**32 - 1}, {"name": "web", "port": 80, "weight": 1}]},
+            "weights add up to more than",
+        ),
+        ({"services": None, "directResponsePolicy": {"statusCode": 200, "body": "x" * 4097}}, "has 4097 bytes"),
+        ({"timeoutPolicy": {"response": "-1s"}}, "timeout: must not be negative"),
+        ({"retryPolicy": {"count": 1, "perTryTimeout": "-1s"}}, "per_try_timeout: must not be negative"),
+    ],
+)
+def test_numbers_that_envoy_or_its_messages_do_not_take(route: Mapping, text: str) -> None:
+    site = Site(service(), root("a", "a.test", routes=[to("web", **route)]), root("b", "b.test"))
+    withheld = site.withheld(SCOPED_ROUTE)["http/a.test"]
+    assert text in withheld.reason
+    assert [one.name for one in withheld.objects] == ["a"]
+    assert site.names(SCOPED_ROUTE) == {"http/b.test"}
+
+
 def _refused(route: Mapping) -> Mapping:
     """What the reference makes of it."""
     made: Mapping = {"match": {"prefix": "/"}, "route": {"cluster": "c"}}
@@ -201,6 +225,14 @@ def _refused(route: Mapping) -> Mapping:
     return made
 
 
+@pytest.mark.parametrize("seconds", [-1, 2**34, 2**63 - 1])
+def test_a_health_check_s_interval_has_limits(seconds: int) -> None:
+    check = {"path": "/", "intervalSeconds": seconds}
+    site = Site(service(), root("a", "a.test", routes=[to("web", healthCheckPolicy=check)]))
+    (withheld,) = site.withheld(CLUSTER).values()
+    assert withheld.reason.startswith("health_checks[0].interval: ")
+
+
 @pytest.mark.parametrize("statuses", [{"start": 300, "end": 201}, {"start": 300, "end": 300}])
 def test_a_cluster_that_envoy_would_refuse_is_withheld(statuses: Mapping) -> None:
     check = {"path": "/", "expectedStatuses": [statuses]}
@@ -210,6 +242,21 @@ def test_a_cluster_that_envoy_would_refuse_is_withheld(statuses: Mapping) -> Non
     assert [one.name for one in withheld.objects] == ["a"]
     assert site.names(CLUSTER) == {"shop/web/80/da39a3ee5e"}
     assert site.names(SCOPED_ROUTE) == {"http/a.test", "http/b.test"}
+
+
+def test_a_ca_that_envoy_cannot_read_withholds_its_cluster() -> None:
+    garbage = b"-----BEGIN CERTIFICATE-----\nZ2FyYmFnZQ==\n-----END CERTIFICATE-----\n"
+    backend = {"name": "web", "port": 80, "protocol": "tls", "validation": {"caSecret": "ca", "subjectName": "web"}}
+    site = Site(
+        service(),
+        secret("ca", "Opaque", **{"ca.crt": garbage}),
+        root("a", "a.test", routes=[{"services": [backend]}]),
+    )
+    (withheld,) = site.withheld(CLUSTER).values()
+    assert withheld.reason == "Secret shop/ca: a CA certificate cannot be read"
+    site.apply(secret("ca", "Opaque", **{"ca.crt": AUTHORITY.certificate}))
+    assert not site.withheld(CLUSTER)
+    assert envoy.validate(static.static_config(site.state())) is None
 
 
 def test_endpoints_that_are_names_are_left_out() -> None:

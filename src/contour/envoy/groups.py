@@ -130,7 +130,7 @@ class Groups:
 
     def _member(self, read: Read, name: str) -> Member | None:
         host = self.host(read, name)
-        if host is None or host.https is None or host.https.secret is None:
+        if host is None or host.https is None or host.https.secret is None or not _is_server_name(name):
             return None
         secure = host.https
         group = Group(
@@ -191,6 +191,11 @@ def _name(group: Group) -> str:
 def _is_wildcard(name: str) -> bool:
     """`*.suffix`, the only form that Envoy takes: `w*.x` makes it refuse the whole listener."""
     return name.startswith("*.") and "*" not in name[1:] and len(name) > 2
+
+
+def _is_server_name(name: str) -> bool:
+    """No API server lets other names pass; for one of them Envoy would refuse the whole listener."""
+    return bool(name) and ("*" not in name or _is_wildcard(name))
 
 
 def _covering(host: str) -> str | None:

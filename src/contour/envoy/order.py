@@ -6,8 +6,6 @@ HTTP filters have a table of their own, `contour.envoy.filters.order`.
 
 from __future__ import annotations
 
-import msgspec
-
 from contour.api.core import EndpointSlice
 from contour.dag import graph
 from contour.envoy import names
@@ -42,9 +40,9 @@ def endpoint(address: tuple[str, int]) -> str:
     return address[0]
 
 
-def cluster(c: graph.Cluster) -> bytes:
+def cluster(c: graph.Cluster) -> str:
     """Which of the clusters that share a name is sent: any, but the same one on every replica."""
-    return msgspec.msgpack.encode(c)
+    return repr(c)
 
 
 def endpoint_source(source: tuple[graph.ServicePort, str]) -> tuple[bool, str, int]:

@@ -9,15 +9,20 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import msgspec
+from cryptography import x509
 
 from contour.api.meta import ObjectRef
-from contour.dag import graph
+from contour.dag import graph, pem
 from contour.envoy import pb, rules
 
 _ROUTE = re.compile(r"^routes\[(\d+)\]")
 _STATUSES = range(100, 600)
+_MAX_BODY = 4096  # Envoy's default
+_MAX_WEIGHT = 2**32 - 1
+_MAX_SECONDS = (2**63 - 1) // 1_000_000_000  # of a duration, which Envoy counts in nanoseconds
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
@@ -41,11 +46,19 @@ def of_virtual_host(message: pb.VirtualHost, routes: Sequence[graph.Route], host
     return Refusal(f"{path}: {text}", tuple(objects))
 
 
-def of_cluster(message: pb.Cluster) -> str | None:
+def of_cluster(message: pb.Cluster, cluster: graph.Cluster) -> str | None:
     """The reason alone: which objects a cluster comes from, it does not say."""
     problems = [(violation.path, violation.text) for violation in rules.violations(message)]
     problems += list(_health_checks(message.health_checks))
-    return f"{problems[0][0]}: {problems[0][1]}" if problems else None
+    if problems:
+        path, text = problems[0]
+        return f"{path}: {text}"
+    if (cluster.idle_timeout or 0) < 0:
+        return "idle_timeout: must not be negative"
+    validation = cluster.validation
+    if validation is not None and validation.subject_names and not _is_trust_store(validation.ca):
+        return f"Secret {validation.ca_secret}: a CA certificate cannot be read"
+    return None
 
 
 def drop_names(message: pb.ClusterLoadAssignment) -> None:
@@ -67,8 +80,21 @@ def _is_ip(address: str) -> bool:
 
 def _route(route: pb.Route) -> Iterator[tuple[str, str]]:
     yield from _headers(route)
+    if (size := len(route.direct_response.body.inline_string.encode())) > _MAX_BODY:
+        yield "direct_response.body", f"has {size} bytes, more than {_MAX_BODY}"
     if route.HasField("route"):
-        for i, cluster in enumerate(route.route.weighted_clusters.clusters):
+        for message, field in (
+            (route.route, "timeout"),
+            (route.route, "idle_timeout"),
+            (route.route.retry_policy, "per_try_timeout"),
+        ):
+            duration = getattr(message, field)
+            if duration.seconds < 0 or duration.nanos < 0:
+                yield field, "must not be negative"
+        clusters = route.route.weighted_clusters.clusters
+        if sum(cluster.weight.value for cluster in clusters) > _MAX_WEIGHT:
+            yield "route.weighted_clusters", f"weights add up to more than {_MAX_WEIGHT}"
+        for i, cluster in enumerate(clusters):
             for path, text in _headers(cluster):
                 yield f"route.weighted_clusters.clusters[{i}].{path}", text
 
@@ -89,8 +115,23 @@ def _is_reserved(name: str) -> bool:
     return name.startswith(":") or name.lower() == "host"
 
 
+@lru_cache(maxsize=256)
+def _is_trust_store(bundle: bytes) -> bool:
+    """Of the CA's certificates only the types of the PEM blocks were looked at (httpproxy.md §2.5)."""
+    try:
+        for block in pem.blocks(bundle):
+            if isinstance(block, pem.Block):
+                x509.load_der_x509_certificate(block.der)
+    except ValueError:
+        return False
+    return True
+
+
 def _health_checks(checks: Iterable[pb.HealthCheck]) -> Iterator[tuple[str, str]]:
     for i, check in enumerate(checks):
+        for field in ("timeout", "interval"):
+            if getattr(check, field).seconds > _MAX_SECONDS:
+                yield f"health_checks[{i}].{field}", f"must be at most {_MAX_SECONDS} seconds"
         for j, status in enumerate(check.http_health_check.expected_statuses):
             if status.start >= status.end or status.start not in _STATUSES or status.end - 1 not in _STATUSES:
                 path = f"health_checks[{i}].http_health_check.expected_statuses[{j}]"

@@ -246,7 +246,7 @@ def _redirect(redirect: graph.Redirect) -> pb.RedirectAction:
     message = pb.RedirectAction(
         host_redirect=redirect.hostname,
         port_redirect=redirect.port,
-        response_code=_RESPONSE_CODES[redirect.status],
+        response_code=_RESPONSE_CODES.get(redirect.status, pb.RedirectAction.MOVED_PERMANENTLY),
     )
     if redirect.scheme:
         message.scheme_redirect = redirect.scheme

@@ -279,8 +279,11 @@ def _clusters(engine: Engine, graph_: Graph, options: Options) -> _Resources:
 
     def translate(read: Read, one: graph.Cluster) -> Resource | Withheld:
         name = names.cluster(one)
-        message = cluster(one, options, config_source.ADS)
-        refusal = refusals.of_cluster(message)
+        try:
+            message = cluster(one, options, config_source.ADS)
+        except ValueError as error:  # a number that no field of the message holds
+            return Withheld(name, str(error), tuple(sorted(read(origins, name))))
+        refusal = refusals.of_cluster(message, one)
         return Withheld(name, refusal, tuple(sorted(read(origins, name)))) if refusal else resource(name, message)
 
     return upstreams.clusters(engine, graph_, translate)

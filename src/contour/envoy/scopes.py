@@ -9,7 +9,9 @@ import msgspec
 from contour.dag import graph
 from contour.envoy import names, pb, refusals, selection
 from contour.envoy.pieces import field
+from contour.envoy.refusals import Refusal
 from contour.envoy.resource import Resource, Withheld, resource, version_of
+from contour.envoy.route import route
 from contour.envoy.virtualhost import route_configuration, virtual_host
 
 _ROUTE_CONFIGURATION = pb.ScopedRouteConfiguration.ROUTE_CONFIGURATION_FIELD_NUMBER
@@ -20,10 +22,9 @@ _AUTHORITY = ":authority"
 
 def exact(scope: str, host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -> Resource | Withheld:
     """Of one host. Over TLS a request for any other host on the connection is misdirected."""
-    name = host.name.lower()
-    message = virtual_host(name, routes, secure=secure)
-    if refusal := refusals.of_virtual_host(message, routes, host):
-        return Withheld(scope, refusal.reason, refusal.objects)
+    message = _checked(host, routes, secure=secure)
+    if isinstance(message, Refusal):
+        return Withheld(scope, message.reason, message.objects)
     selection.mark_known(message)
     selection.mark_upgrades(message)
     configuration = route_configuration(scope, [message, misdirected("*")] if secure else [message])
@@ -31,12 +32,11 @@ def exact(scope: str, host: graph.Host, routes: Sequence[graph.Route], *, secure
     return resource(scope, _scope(scope, configuration))
 
 
-def wildcard(host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -> bytes | refusals.Refusal:
+def wildcard(host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -> bytes | Refusal:
     """The virtual host of a wildcard or any-host, serialised, as a piece of its group's scope."""
-    routes = [_in_any_case(route) for route in routes]
-    message = virtual_host(host.name.lower(), routes, secure=secure)
-    if refusal := refusals.of_virtual_host(message, routes, host):
-        return refusal
+    message = _checked(host, [_in_any_case(one) for one in routes], secure=secure)
+    if isinstance(message, Refusal):
+        return message
     selection.mark_upgrades(message)
     return pb.serialize(message)
 
@@ -66,6 +66,25 @@ def misdirected(domain: str) -> pb.VirtualHost:
     )
     name = "misdirected" if domain == "*" else f"misdirected/{names.virtual_host(domain)}"
     return pb.VirtualHost(name=name, domains=[domain], routes=[answer])
+
+
+def _checked(host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -> pb.VirtualHost | Refusal:
+    name = host.name.lower()
+    try:
+        message = virtual_host(name, routes, secure=secure)
+    except ValueError as error:
+        return _untranslatable(routes, secure=secure) or Refusal(str(error), host.roots)
+    return refusals.of_virtual_host(message, routes, host) or message
+
+
+def _untranslatable(routes: Sequence[graph.Route], *, secure: bool) -> Refusal | None:
+    """The first route with a value that no field of a message holds: a weight of more than 32 bits, say."""
+    for i, one in enumerate(routes):
+        try:
+            route(one, secure=secure)
+        except ValueError as error:
+            return Refusal(f"routes[{i}]: {error}", (one.origin,))
+    return None
 
 
 def _scope(scope: str, configuration: pb.RouteConfiguration | None) -> pb.ScopedRouteConfiguration:

@@ -22,7 +22,8 @@ def clusters(
     by_name: Index[str, graph.Cluster] = engine.index("clusters by name", graph_.hosts, _named_clusters)
 
     def cluster(read: Read, name: str) -> Resource | Withheld:
-        return translate(read, min(read(by_name, name), key=order.cluster))
+        found = read(by_name, name)
+        return translate(read, min(found, key=order.cluster) if len(found) > 1 else next(iter(found)))
 
     return engine.collection("clusters", (by_name,), cluster)
 

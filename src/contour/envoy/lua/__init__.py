@@ -1,1 +1,1 @@
-"""The one Lua script of the `scoped` shape, as package data. Nothing is ever pasted into it (security.md)."""
+"""The Lua scripts, as package data: constant texts. Nothing is ever pasted into one (security.md)."""
