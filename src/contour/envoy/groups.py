@@ -87,7 +87,7 @@ class Groups:
         self.certificates: Collection[Ref, tuple[str, ...]] = engine.collection(
             "wildcard names of certificates", (used,), self._wildcards
         )
-        self._named: Index[Ref, str] = engine.index("wildcard names by secret", self.certificates, _each)
+        self._named: Index[tuple[Ref, str], bool] = engine.index("wildcard names by secret", self.certificates, _each)
         self.refused: Collection[Ref, str] = engine.collection("refused secrets", (used,), self._refusal)
         self._unusable: Index[Ref, bool] = engine.index("unusable secrets", self.refused, _there)
 
@@ -100,7 +100,8 @@ class Groups:
         self._oldest: Derived[tuple[Group, str], tuple[str, tuple[str, ...]]] = engine.derived(
             "oldest root of a claim", self._oldest_root
         )
-        self._owner: Derived[str, Group | None] = engine.derived("owner of a server name", self._owner_of)
+        # A collection, so that the hosts below a name hear of it only when its owner is another one.
+        self._owners: Collection[str, Group] = engine.collection("owners of server names", (self._claims,), self._owner)
         self.wildcard_hosts: Index[str, str] = engine.index("wildcard hosts by group", self.members, _wildcard_hosts)
 
         self.places: Collection[str, Place] = engine.collection("places of TLS hosts", (self.members,), self._place)
@@ -139,10 +140,10 @@ class Groups:
             min(self._options.max_tls, secure.max_tls),
         )
         wildcard = _covering(name)
-        claim = wildcard if wildcard and wildcard in read(self._named, group.secret) else name
+        claim = wildcard if wildcard and read(self._named, (group.secret, wildcard)) else name
         return Member(group, claim, host.created or "", host.roots[0] if host.roots else None)
 
-    def _owner_of(self, read: Read, server_name: str) -> Group | None:
+    def _owner(self, read: Read, server_name: str) -> Group | None:
         """The group that configures the name as a host, else the one with the oldest root object."""
         claims = read(self._claims, server_name)
         for claim in claims:
@@ -163,7 +164,7 @@ class Groups:
         member = read(self.members, name)
         if member is None:
             return None
-        if member.claim != name and read(self._owner, member.claim) == member.group:
+        if member.claim != name and read(self._owners, member.claim) == member.group:
             return Place(member.group, member.claim)
         return Place(member.group, name)
 
@@ -227,9 +228,9 @@ def _secret(_: str, host: Host) -> Iterable[tuple[Ref, bool]]:
         yield host.https.secret, True
 
 
-def _each(ref: Ref, names: tuple[str, ...]) -> Iterable[tuple[Ref, str]]:
+def _each(ref: Ref, names: tuple[str, ...]) -> Iterable[tuple[tuple[Ref, str], bool]]:
     for name in names:
-        yield ref, name
+        yield (ref, name), True
 
 
 def _there(ref: Ref, _: str) -> Iterable[tuple[Ref, bool]]:
