@@ -13,13 +13,13 @@ from contour.manifests.folder import Problem
 
 
 class Rows:
-    """Stands where the table of a pipeline does: it is asked for its rows only."""
+    """Stands where the table of a pipeline does: it is asked for its first rows only."""
 
     def __init__(self, *rows: Row) -> None:
-        self.found = list(rows)
+        self._rows = list(rows)
 
-    def rows(self) -> list[Row]:
-        return self.found
+    def first(self, count: int) -> tuple[list[Row], int]:
+        return self._rows[:count], len(self._rows[count:])
 
 
 def row(host: str, status: str = "valid", text: str = "") -> Row:
@@ -49,7 +49,7 @@ def test_a_terminal_has_the_table_and_what_is_wrong() -> None:
     console = Console(file=screen, force_terminal=True, width=100, height=30)
     rows = Rows(row("a.test"), row("b.test", "invalid", "no such [service]"))
     shown = Terminal(rows, console)  # type: ignore[arg-type]
-    shown.show(rows.rows(), [])
+    shown.show([row("a.test")], [])
     shown.problems([Problem("x.yaml", 3, "not a [Kubernetes] object")])
     shown.note("serving [here]")
     shown.close()
@@ -66,12 +66,12 @@ def test_a_terminal_has_the_table_and_what_is_wrong() -> None:
     assert "serving [here]" in text
 
 
-def test_a_full_terminal_shows_what_is_wrong_first() -> None:
+def test_a_full_terminal_says_how_much_is_left_out() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=100, height=14)
-    rows = Rows(*(row(f"h{number:02}.test") for number in range(50)), row("z.test", "invalid", "bad"))
-    shown = Terminal(rows, console)  # type: ignore[arg-type]
-    shown.show(rows.rows(), [])
+    shown = Terminal(Rows(*(row(f"h{number:02}.test") for number in range(50))), console)  # type: ignore[arg-type]
+    shown.show([row("h49.test")], [])
     shown.close()
-    assert "z.test" in screen.getvalue()
-    assert "and 45 more" in screen.getvalue()
+    assert "h05.test" in screen.getvalue()
+    assert "h06.test" not in screen.getvalue()
+    assert "and 44 more" in screen.getvalue()

@@ -101,3 +101,15 @@ def test_an_ingress_with_something_wrong_says_so() -> None:
     assert (found.host, found.object.kind) == ("a.test", "Ingress")
     assert found.status == "invalid"
     assert "none" in found.text
+
+
+def test_the_first_rows_are_those_that_need_attention() -> None:
+    seen = Seen()
+    seen.take(service(), *(proxy(name, "none" if name == "c" else "web", f"{name}.test") for name in "abcd"))
+    assert [one.host for one in seen.hosts.first(4)[0]] == ["a.test", "b.test", "c.test", "d.test"]
+    rows, left = seen.hosts.first(2)
+    assert ([one.host for one in rows], left) == (["c.test", "a.test"], 2)
+    seen.take(proxy("c", fqdn="c.test"))
+    seen.drop("HTTPProxy", "a")
+    assert [one.host for one in seen.hosts.first(2)[0]] == ["b.test", "c.test"]
+    assert [one.host for one in seen.hosts.rows()] == ["b.test", "c.test", "d.test"]

@@ -50,11 +50,7 @@ class Terminal:
         self._live.update(Group(self._table(room - len(lines)), *lines), refresh=True)
 
     def _table(self, room: int) -> Table:
-        # What needs attention first, if not everything fits.
-        rows = self._hosts.rows()
-        if len(rows) > room:
-            rows = sorted(rows, key=lambda row: row.status == VALID)[:room]
-        left = len(self._hosts.rows()) - len(rows)
+        rows, left = self._hosts.first(room)
         table = Table(caption=f"… and {left} more" if left else None, box=None, pad_edge=False)
         for title in ("HOST", "STATUS", "OBJECT", ""):
             table.add_column(title, no_wrap=title != "", overflow="fold")
