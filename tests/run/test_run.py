@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import signal
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from contour.testing.backends import Backend
-from contour.testing.clients import Http1, connect, get
+from contour.testing.certs import Authority
+from contour.testing.clients import Http1, connect, get, get_tls
 from contour.testing.running import RunError, Running
 
 pytestmark = pytest.mark.traffic
@@ -186,6 +188,52 @@ def test_a_port_that_is_taken(folder: Path, scheme: str) -> None:
             re.escape(f"contour: error: port {port} is taken by another program: choose another one with {flag}")
         )
         assert run.wait() == 1
+
+
+def test_a_port_that_another_run_has(folder: Path) -> None:
+    """Envoy itself would share it: it listens with SO_REUSEPORT."""
+    with Running(folder) as first:
+        port = first.http[1]
+        second = Running(folder, f"--envoy-service-http-port={port}")
+        second.launch()
+        second.wait_for(f"contour: error: port {port} is taken")
+        assert second.wait() == 1
+        assert answers(first, "a") == "one"
+
+
+def test_no_key_is_in_any_output(folder: Path) -> None:
+    pair = Authority().sign("a.test")
+    (folder / "a.yaml").write_text(host("a", "one").replace("fqdn: a.test", "fqdn: a.test, tls: {secretName: tls}"))
+    (folder / "tls.yaml").write_text(f"""\
+apiVersion: v1
+kind: Secret
+metadata: {{name: tls, namespace: shop}}
+type: kubernetes.io/tls
+data:
+  tls.crt: {base64.b64encode(pair.certificate).decode()}
+  tls.key: {base64.b64encode(pair.private_key).decode()}
+""")
+    with Running(folder) as run:
+        assert get_tls(run.https, "a.test").backend == "one"
+        since = len(run.lines)
+        text = (folder / "tls.yaml").read_text()
+        (folder / "tls.yaml").write_text(text.replace("tls.key: ", "tls.key: {} # "))  # refused
+        run.wait_for("tls.yaml:1: ", since=since)
+        (folder / "tls.yaml").write_text(text.replace("  tls.key: ", "  tls.key: x%"))  # no base64
+        run.wait_for("tls.yaml:1: .*base64", since=since)
+        files = [file for file in run.directory.iterdir() if file.is_file()]
+        assert {file.name for file in files} >= {"envoy.log", "envoy.json", "access-https.log"}
+        output = "\n".join([*run.lines, *(file.read_text() for file in files)])
+    for line in pair.private_key.decode().splitlines():
+        assert line not in output
+    assert base64.b64encode(pair.private_key).decode()[:60] not in output
+
+
+def test_only_the_namespaces_that_are_watched(folder: Path) -> None:
+    (folder / "other.yaml").write_text(host("b", "one").replace("namespace: shop", "namespace: other"))
+    with Running(folder, "--watch-namespaces=shop") as run:
+        assert answers(run, "a") == "one"
+        assert not any("b.test" in line for line in run.lines)
 
 
 def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
