@@ -305,22 +305,17 @@ def pair(name: str, keys: Pair) -> Mapping:
         (pair("bad", AUTHORITY.sign("bad.test", key="rsa-1024")), "1024 bits"),
     ],
 )
-def test_a_chain_does_not_wait_for_a_secret_that_is_withheld(bad: Mapping, text: str) -> None:
+def test_a_secret_that_envoy_refuses_is_withheld_and_its_chain_stays(bad: Mapping, text: str) -> None:
     s = site(serving("good"), bad, host("good.test", "good"), host("bad.test", "bad"))
-    assert s.chains().keys() == {"good.test"}
+    assert s.chains().keys() == {"good.test", "bad.test"}
     assert s.names(SECRET) == {"shop/good"}
     (withheld,) = s.withheld(SECRET).values()
     assert withheld.reason.startswith("Secret shop/bad: ")
     assert text in withheld.reason
     assert [one.name for one in withheld.objects] == ["bad.test"]
     s.apply(serving("bad", "bad.test"))
-    assert s.chains().keys() == {"good.test", "bad.test"}
+    assert s.changed(LISTENER) == (set(), set())
     assert not s.withheld(SECRET)
-
-
-def test_without_chains_there_is_no_tls_listener() -> None:
-    s = site(mismatched("bad", "bad.test"), host("bad.test", "bad"))
-    assert s.names(LISTENER) == {"ingress_http", "stats-health"}
 
 
 # --- any state ------------------------------------------------------------------------------------------------------

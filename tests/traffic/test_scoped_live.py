@@ -12,6 +12,7 @@ from tests.dag.world import AUTHORITY, Mapping, root, service, serving, to
 from tests.envoy.site import endpoints
 from tests.traffic.live import Live, until
 
+from contour.api.meta import ObjectRef
 from contour.testing import clients
 from contour.testing.backends import Backend
 from contour.testing.clients import Http1, Http2, connect
@@ -165,6 +166,16 @@ def test_a_bad_certificate_hurts_nobody_else(backend: Backend, key: str) -> None
         assert _refused(live, "bad.test")
         live.apply(serving("bad", "bad.test"))
         until(lambda: clients.get_tls(live.https, "bad.test", "/x").status == 200)
+        before, served = live.listener_updates(), clients.certificate(live.https, "bad.test")
+        live.apply(bad)
+        until(lambda: _status(live, "bad.test") == "invalid")
+        assert clients.certificate(live.https, "bad.test") == served  # the last good version stays
+        assert live.listener_updates() == before
+
+
+def _status(live: Live, name: str) -> str:
+    status = live.pipeline.statuses.get(ObjectRef("HTTPProxy", "shop", name))
+    return str(status["currentStatus"]) if status else ""
 
 
 def _listens(live: Live) -> bool:

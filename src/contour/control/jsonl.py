@@ -39,7 +39,10 @@ def answer(line: str | bytes, parse_flags: ParseFlags, shape: ShapeName, *, skip
     except (msgspec.DecodeError, SettingsError, ValueError) as error:
         return {"name": name, "error": str(error)}
     objects, refused = _decode(request.objects, skip_admission=skip_admission)
-    state = render(objects, settings, shape, show_secrets=True)
+    try:
+        state = render(objects, settings, shape, show_secrets=True)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the next request is answered
+        return {"name": request.name, "error": f"{type(error).__name__}: {error}"}
     state["status"] += [refused_status(key, text) for key, text in refused.items()]
     return {"name": request.name, **state}
 

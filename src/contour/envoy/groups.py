@@ -89,7 +89,6 @@ class Groups:
         )
         self._named: Index[tuple[Ref, str], bool] = engine.index("wildcard names by secret", self.certificates, _each)
         self.refused: Collection[Ref, str] = engine.collection("refused secrets", (used,), self._refusal)
-        self._unusable: Index[Ref, bool] = engine.index("unusable secrets", self.refused, _there)
 
         self.members: Collection[str, Member] = engine.collection("TLS hosts", (self._written,), self._member)
         self._claims: Index[str, _Claim] = engine.index("claims of server names", self.members, _claims)
@@ -169,9 +168,10 @@ class Groups:
         return Place(member.group, name)
 
     def _chain(self, read: Read, server_name: str) -> Chain | None:
+        """Whether or not the secret is usable: without one the chain refuses handshakes, with an earlier one it serves,
+        as the last good version stays.
+        """
         group = min(read(self._answering, server_name))
-        if read(self._unusable, group.secret):
-            return None  # a chain whose secret does not come keeps its whole listener warming for 15 s
         return Chain(group, server_name, second_look=server_name in read(self.wildcard_hosts, group.name))
 
     def _others(self, read: Read, name: str) -> tuple[str, ...] | None:
@@ -231,10 +231,6 @@ def _secret(_: str, host: Host) -> Iterable[tuple[Ref, bool]]:
 def _each(ref: Ref, names: tuple[str, ...]) -> Iterable[tuple[tuple[Ref, str], bool]]:
     for name in names:
         yield (ref, name), True
-
-
-def _there(ref: Ref, _: str) -> Iterable[tuple[Ref, bool]]:
-    yield ref, True
 
 
 def _claims(host: str, member: Member) -> Iterable[tuple[str, _Claim]]:

@@ -7,7 +7,6 @@ listeners hold their routes inline, whose clusters hold their endpoints, and who
 from __future__ import annotations
 
 import copy
-import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,7 +52,9 @@ def static_config(state: State, *, admin_socket: str = "") -> Json:
     clusters = [_cluster(one, endpoints) for one in state.get("clusters", [])]
     config: Json = {
         "static_resources": {
-            "listeners": [_listener(one, state) for one in state.get("listeners", [])],
+            "listeners": [
+                one for one in (_listener(one, state) for one in state.get("listeners", [])) if one["filter_chains"]
+            ],
             "clusters": [*clusters, _admin_cluster(admin_socket or "/nowhere/admin.sock")],
             "secrets": copy.deepcopy(list(state.get("secrets", []))),
         },
@@ -68,13 +69,21 @@ def static_config(state: State, *, admin_socket: str = "") -> Json:
 
 def _listener(listener: Json, state: State) -> Json:
     listener = copy.deepcopy(listener)
-    for chain in listener.get("filter_chains", []):
+    names = {secret["name"] for secret in state.get("secrets", [])}
+    # A chain may wait for its secret by discovery, but not in a static listener.
+    listener["filter_chains"] = [chain for chain in listener["filter_chains"] if _secret_names(chain) <= names]
+    for chain in listener["filter_chains"]:
         for one in chain["filters"]:
             if one["typed_config"]["@type"] == _HCM:
                 _inline_routes(one["typed_config"], state)
         if "transport_socket" in chain:
             _name_secrets(chain["transport_socket"]["typed_config"])
     return listener
+
+
+def _secret_names(chain: Json) -> set[str]:
+    context = chain.get("transport_socket", {}).get("typed_config", {}).get("common_tls_context", {})
+    return {one["name"] for one in context.get("tls_certificate_sds_secret_configs", [])}
 
 
 def _inline_routes(manager: Json, state: State) -> None:
@@ -109,24 +118,8 @@ def _cluster(cluster: Json, endpoints: Mapping[str, Json]) -> Json:
         source = cluster.pop("eds_cluster_config")
         assignment = endpoints.get(source["service_name"], {})
         cluster["load_assignment"] = {**copy.deepcopy(assignment), "cluster_name": cluster["name"]}
-        cluster["type"] = "STATIC" if all(_is_ip(address) for address in _addresses(assignment)) else "STRICT_DNS"
+        cluster["type"] = "STATIC"  # like EDS it takes no names
     return cluster
-
-
-def _addresses(assignment: Json) -> list[str]:
-    return [
-        one["endpoint"]["address"]["socket_address"]["address"]
-        for locality in assignment.get("endpoints", [])
-        for one in locality.get("lb_endpoints", [])
-    ]
-
-
-def _is_ip(address: str) -> bool:
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return True
 
 
 def _admin_cluster(path: str) -> Json:
