@@ -18,7 +18,7 @@ from contour.control.sources import load
 from contour.control.table import Hosts
 from contour.testing import demo
 from contour.testing.backends import Backend
-from contour.testing.clients import get, get_tls
+from contour.testing.clients import Http1, connect, get, get_tls
 from contour.testing.running import Running
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +119,31 @@ def test_the_manifests_of_the_readme(tmp_path: Path) -> None:
         with Running(tmp_path) as run:
             assert get(run.http, "shop.localhost").backend == "web"
             assert {get(run.http, "shop.localhost", "/cart").backend for _ in range(60)} == {"v1", "v2"}
+
+
+@pytest.mark.traffic
+def test_the_policies_do_what_they_say(tmp_path: Path) -> None:
+    with Backend("api") as api, Backend("next") as following:
+        text = (ROOT / "examples/policies/api.yaml").read_text()
+        text = text.replace("port: 9111", f"port: {api.port}").replace("port: 9112", f"port: {following.port}")
+        (tmp_path / "api.yaml").write_text(text)
+        with Running(tmp_path) as run:
+            name = "api.localhost"
+            answer = get(run.http, name, "/")
+            assert answer.backend == "api"
+            assert "X-Contour-Session-Affinity" in (answer.header("set-cookie") or "")
+            assert get(run.http, name, "/", [("X-Canary", "yes")]).backend == "next"
+            answer = get(run.http, name, "/v1/things")
+            assert answer.backend is None
+            assert (answer.seen.path, answer.seen.header("x-api-version")) == ("/things", "1")
+            with Http1(connect(run.http)) as client:
+                assert client.websocket(name, "/events").body == b"hello"
+            with Http1(connect(run.http)) as client:
+                assert client.websocket(name, "/").status == 403
+            answer = get(run.http, name, "/old")
+            assert (answer.status, answer.header("location")) == (301, f"http://{name}/v1/new")
+            answer = get(run.http, name, "/teapot")
+            assert (answer.status, answer.body) == (418, b"I am a teapot")
 
 
 @pytest.mark.traffic

@@ -129,7 +129,7 @@ def test_the_table_at_start_and_on_change(folder: Path) -> None:
         assert not any("a.test" in line for line in run.lines[since:])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_cleanly_and_envoy_too(folder: Path, number: int) -> None:
     run = Running(folder).start()
     envoys = run.envoys()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from contour.cli.flags import settings, settings_flags
 @settings_flags
 def command(folder: str, envoy: str | None, **flags: Any) -> None:
     """Serve the manifests below FOLDER and follow its changes until Ctrl-C."""
+    # Until there is something to stop, a signal just ends it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
     import asyncio
 
     from contour.control.ports import PortError

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from contour.api.meta import Object, ObjectRef, Ref
 from contour.control.blame import blamed
@@ -28,6 +29,15 @@ Published = tuple[dict[str, Resource], set[str]]
 _SECOND = 1_000_000_000
 # httpproxy.md §4.5: the timeout of a health check that names none.
 _HEALTH_CHECK_TIMEOUT = 2 * _SECOND
+
+
+# Shape, type and name of a resource.
+_Name = tuple[ShapeName, TypeUrl, str]
+
+
+class _Refusal(NamedTuple):
+    version: str
+    objects: tuple[ObjectRef, ...]
 
 
 class Loop:
@@ -51,8 +61,9 @@ class Loop:
         self._waiting: list[Event] = []
         self._begun = False
         self._news = asyncio.Event()
-        # Resources that Envoy refuses: version, Envoy's text, the objects that it was told to.
-        self._refused: dict[tuple[ShapeName, TypeUrl, str], tuple[str, str, tuple[ObjectRef, ...]]] = {}
+        # Resources that Envoy refuses, and the texts that each object was told for them.
+        self._refused: dict[_Name, _Refusal] = {}
+        self._told: dict[ObjectRef, dict[_Name, str]] = {}
         for shape in ("scoped",):
             self._open(shape)
 
@@ -138,33 +149,40 @@ class Loop:
         objects = blamed(self.pipeline.graph, type_url, name)
         if not objects:
             self._report(f"Envoy refuses {type_url.rpartition('.')[2]} {name}: {text}")
-        self._tell(self._refused.pop((shape, type_url, name), ("", "", ()))[2])
-        self._refused[shape, type_url, name] = version, text, objects
-        self._tell(objects)
+        self._take_back((shape, type_url, name))
+        self._refused[shape, type_url, name] = _Refusal(version, objects)
+        for key in objects:
+            self._told.setdefault(key, {})[shape, type_url, name] = text
+            self._tell(key)
 
     def _on_accepted(self, shape: ShapeName, type_url: TypeUrl, name: str, version: str) -> None:
         known = self._refused.get((shape, type_url, name))
-        if known is not None and known[0] != version:
-            del self._refused[shape, type_url, name]
-            self._tell(known[2])
+        if known is not None and known.version != version:
+            self._take_back((shape, type_url, name))
 
     def _forgive(self, shape: ShapeName, hub: Hub, publication: Mapping[TypeUrl, Published]) -> None:
         """Refusals of what is gone, or is again as it was when Envoy took it."""
-        for key in [key for key in self._refused if key[0] == shape]:
-            _, type_url, name = key
-            resources, removed = publication.get(type_url, ({}, set()))
-            if name in removed or (name in resources and hub.snapshot.running(type_url, name)):
-                self._tell(self._refused.pop(key)[2])
+        for type_url, (resources, removed) in publication.items() if self._refused else ():
+            for name in (*removed, *resources):
+                if (shape, type_url, name) in self._refused and (
+                    name in removed or hub.snapshot.running(type_url, name)
+                ):
+                    self._take_back((shape, type_url, name))
 
-    def _tell(self, objects: Iterable[ObjectRef]) -> None:
-        """Bring the texts of these objects up to date; the next commit puts them into the statuses."""
-        table = self.pipeline.store.refusals
-        for key in objects:
-            texts = tuple(sorted({text for _, text, blamed in self._refused.values() if key in blamed}))
-            if texts:
-                table.set(key, texts)
-            elif key in table:
-                table.delete(key)
+    def _take_back(self, name: _Name) -> None:
+        known = self._refused.pop(name, None)
+        for key in known.objects if known else ():
+            del self._told[key][name]
+            self._tell(key)
+
+    def _tell(self, key: ObjectRef) -> None:
+        """Bring the texts of an object up to date; the next commit puts them into its status."""
+        table, told = self.pipeline.store.refusals, self._told[key]
+        if told:
+            table.set(key, tuple(sorted(set(told.values()))))
+        else:
+            table.delete(key)
+            del self._told[key]
         self._news.set()
 
 

@@ -46,7 +46,7 @@ class Options(msgspec.Struct, frozen=True):
 
 
 async def run(options: Options) -> None:
-    """Serve until SIGINT or SIGTERM. Raises FolderError, PortError, EnvoyNotFoundError, EnvoyFailedError."""
+    """Serve until a signal. Raises FolderError, PortError, EnvoyNotFoundError, EnvoyFailedError."""
     check(options.folder)
     binary = find_envoy(options.envoy)
     with _directory() as directory, _signals() as stop:
@@ -163,7 +163,7 @@ def _events(changes: Iterable[Change], namespaces: tuple[str, ...]) -> Iterator[
 
 @contextlib.contextmanager
 def _signals() -> Iterator[asyncio.Event]:
-    """Set by SIGINT and SIGTERM; the second one ends the process at once."""
+    """Set by SIGINT, SIGTERM and the end of the terminal; the second one ends the process at once."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
@@ -172,7 +172,7 @@ def _signals() -> Iterator[asyncio.Event]:
             os._exit(1)
         stop.set()
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, on_signal)
     try:
