@@ -118,15 +118,17 @@ def _less(value: Json, constant: Json) -> Json:
     kept: Json = {}
     for key, item in value.items():
         other = constant.get(key)
+        if item == other and key not in _NAMES:
+            continue
         if key in _ALIKE and other:
             kept[key] = [_less(one, other[0]) or _SAME for one in item]
         elif key in _ALIGNED and other and len(item) == len(other):
             kept[key] = [_less(one, another) or _SAME for one, another in zip(item, other, strict=True)]
-        elif key in _NAMED and other and item != other:
+        elif key in _NAMED and other:
             kept[key] = [one["name"] if _is_known(one, other) else one for one in item]
         elif key in _NAMES or other is None:
             kept[key] = item
-        elif item != other:
+        else:
             kept[key] = _less(item, other) if isinstance(item, dict) and isinstance(other, dict) else item
     missing = [key for key in constant if key not in value]
     return kept | ({"without": missing} if missing else {})

@@ -64,6 +64,9 @@ def ingress_host(read: Read, sources: Sources, host: str) -> IngressHost:
     https_routes: dict[PathMatch, Route] = {}
     for ingress in ingresses:
         given, problems = _secret(lookup, ingress, host)
+        if secret and given and given != secret:
+            told = f"host {quote(host)} is served with Secret {quote(secret)}, not with {quote(given)}"
+            problems.append(_finding("DuplicateCertificate", told))
         secret = secret or given
         routes, more_problems = _routes(lookup, ingress, host)
         plain = routes if http_allowed(ingress.metadata) else {}
