@@ -143,7 +143,7 @@ def _parse(text: str) -> _File:
     if first.error is not None:
         raise SettingsError(f"failed to parse configuration: {first.error}")
     try:
-        file = msgspec.convert(_without_nulls(first.value) or {}, _File, strict=False)
+        file = msgspec.convert(_read_as(_File, first.value) or {}, _File)
     except msgspec.ValidationError as error:
         raise SettingsError(f"failed to parse configuration: {error}") from error
     _check_tls(file.tls)
@@ -176,8 +176,22 @@ def _comma_list(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
-def _without_nulls(value: Any) -> Any:
-    """An explicit null leaves the default (operations.md §2.2)."""
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return value
+def _read_as(struct: type[msgspec.Struct], value: Any) -> Any:
+    """`value` as the struct takes it: an explicit null leaves the default, and a number where a text is wanted is the
+    text that was written without quotes, such as a version (operations.md §2.2).
+    """
+    if not isinstance(value, Mapping):
+        return value
+    kinds = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
+    read = {}
+    for key, item in value.items():
+        kind = kinds.get(key)
+        if item is None:
+            continue
+        if kind is str and isinstance(item, int | float) and not isinstance(item, bool):
+            read[key] = str(item)
+        elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            read[key] = _read_as(kind, item)
+        else:
+            read[key] = item
+    return read
