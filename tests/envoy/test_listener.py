@@ -59,7 +59,7 @@ def test_a_connection_manager_at_its_defaults() -> None:
 )
 def test_connection_idle_timeout(timeout: int | None, wanted: dict[str, str]) -> None:
     found = pb.to_dict(manager(Options(connection_idle_timeout=timeout)))
-    assert found.get("common_http_protocol_options", {}) == wanted
+    assert found["common_http_protocol_options"] == wanted
 
 
 def test_routes_may_come_in_other_ways() -> None:

@@ -33,6 +33,7 @@ def connection_manager(
         merge_slashes=True,
         preserve_external_request_id=True,
     )
+    message.common_http_protocol_options.SetInParent()  # there even where it says nothing
     if options.connection_idle_timeout is not None:
         message.common_http_protocol_options.idle_timeout.CopyFrom(pb.duration(options.connection_idle_timeout))
     if isinstance(routes, pb.Rds):
