@@ -32,18 +32,10 @@ _LATER_FIELDS = frozenset(
         "internalRedirectPolicy",
     }
 )
-_KINDS = frozenset(
+_EMPTY_HAS_EFFECT = frozenset({"internalRedirectPolicy"})
+# They have no effect unless a Gateway is configured, which is a configuration key below.
+GATEWAY_KINDS = frozenset(
     {
-        "Service",
-        "EndpointSlice",
-        "Endpoints",
-        "Secret",
-        "Namespace",
-        "Ingress",
-        "IngressClass",
-        "HTTPProxy",
-        "TLSCertificateDelegation",
-        # They have no effect unless a Gateway is configured, which is a configuration key below.
         "GatewayClass",
         "Gateway",
         "HTTPRoute",
@@ -55,6 +47,17 @@ _KINDS = frozenset(
         "ConfigMap",
     }
 )
+_KINDS = GATEWAY_KINDS | {
+    "Service",
+    "EndpointSlice",
+    "Endpoints",
+    "Secret",
+    "Namespace",
+    "Ingress",
+    "IngressClass",
+    "HTTPProxy",
+    "TLSCertificateDelegation",
+}
 _CONFIG_KEYS = frozenset(
     {
         "disablePermitInsecure",
@@ -153,15 +156,20 @@ def _later_settings(case: Case) -> Iterator[str]:
 def _later(case: Case) -> Iterator[str]:
     yield from _later_settings(case)
     for obj in case.objects:
-        kind = obj["kind"]
-        if kind not in _KINDS:
-            yield kind
-        elif kind == "HTTPProxy":
-            yield from (f"HTTPProxy {name}" for name in _names(obj.get("spec")) if name in _LATER_FIELDS)
-        elif kind == "Ingress":
-            for name in obj["metadata"].get("annotations") or {}:
-                if name.startswith(_ANNOTATION_FAMILIES) and name not in _INGRESS_ANNOTATIONS:
-                    yield f"Ingress {name}"
+        yield from later_of(obj)
+
+
+def later_of(obj: dict[str, Any]) -> Iterator[str]:
+    """Features that an object uses and that are not there yet."""
+    kind = obj["kind"]
+    if kind not in _KINDS:
+        yield kind
+    elif kind == "HTTPProxy":
+        yield from (f"HTTPProxy {name}" for name in _names(obj.get("spec")) if name in _LATER_FIELDS)
+    elif kind == "Ingress":
+        for name in obj["metadata"].get("annotations") or {}:
+            if name.startswith(_ANNOTATION_FAMILIES) and name not in _INGRESS_ANNOTATIONS:
+                yield f"Ingress {name}"
 
 
 def _config_keys(value: Any, prefix: str = "") -> Iterator[str]:
@@ -175,7 +183,7 @@ def _config_keys(value: Any, prefix: str = "") -> Iterator[str]:
 def _names(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
-            if item not in (None, False, [], {}, ""):
+            if item not in (None, False, [], {}, "") or (item == {} and key in _EMPTY_HAS_EFFECT):
                 yield key
             yield from _names(item)
     elif isinstance(value, list):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from contour.control.render import SECTIONS
-from contour.envoy import pb
-
 from tests.traces import differences
 from tests.traces.cases import Case
+
+from contour.control.render import SECTIONS
+from contour.envoy import pb
 
 TYPES = ("listeners", "routes", "clusters", "endpoints", "secrets", "runtime", "status")
 _STATIC_LISTENERS = {"stats", "health", "stats-health", "health-om-enforced", "envoy-admin"}
@@ -35,12 +35,42 @@ def recorded(case: Case, section: str) -> bool:
 def _resources(case: Case, section: str, ours: list[Any]) -> str:
     if section not in case.actual:
         return ""
-    theirs = case.actual[section]
-    key = "cluster_name" if section == "endpoints" else "name"
-    wanted = {item.get(key, ""): _normal(section, item) for item in theirs}
-    got = {item.get(key, ""): _normal(section, item) for item in ours}
+    got = by_name(section, [normal(section, item) for item in ours])
     if case.name.startswith("mutants/") and section == "listeners":  # static listeners are not recorded there
         got = {name: item for name, item in got.items() if name not in _STATIC_LISTENERS}
+    return difference_of_members(by_name(section, [normal(section, item) for item in case.actual[section]]), got)
+
+
+def _status(case: Case, state: dict[str, list[Any]]) -> str:
+    wanted = {key: normal_status(value) for key, value in case.statuses.items() if differences.has_status(key)}
+    got = {
+        f"{entry['kind']}/{entry['namespace']}/{entry['name']}": normal_status(entry["status"])
+        for entry in state["status"]
+    }
+    return difference_of_members(wanted, got)
+
+
+def by_name(section: str, resources: list[Any]) -> dict[str, Any]:
+    key = "cluster_name" if section == "endpoints" else "name"
+    return {item.get(key, ""): item for item in resources}
+
+
+def normal(section: str, item: dict[str, Any]) -> Any:
+    """Through our own message classes and back, so that only content counts; then the rules."""
+    message = pb.from_dict(pb.message_class(SECTIONS[section]), item)
+    return differences.normal_resource(pb.to_dict(message))
+
+
+def normal_status(status: dict[str, Any]) -> Any:
+    block = dict(status)
+    if "conditions" in block:
+        conditions = [{k: v for k, v in c.items() if k != "lastTransitionTime"} for c in block["conditions"]]
+        block["conditions"] = sorted(conditions, key=lambda condition: condition["type"])
+    return differences.normal_status(block)
+
+
+def difference_of_members(wanted: dict[str, Any], got: dict[str, Any]) -> str:
+    """The first difference of two mappings by name, of what `normal` and `normal_status` return; "" if there is none."""
     if wanted.keys() != got.keys():
         return f"missing {sorted(wanted.keys() - got.keys())}, extra {sorted(got.keys() - wanted.keys())}"
     for name, item in sorted(wanted.items()):
@@ -48,35 +78,6 @@ def _resources(case: Case, section: str, ours: list[Any]) -> str:
         if difference:
             return difference
     return ""
-
-
-def _status(case: Case, state: dict[str, list[Any]]) -> str:
-    wanted = {key: _normal_status(value) for key, value in case.statuses.items() if differences.has_status(key)}
-    got = {
-        f"{entry['kind']}/{entry['namespace']}/{entry['name']}": _normal_status(entry["status"])
-        for entry in state["status"]
-    }
-    if wanted.keys() != got.keys():
-        return f"missing {sorted(wanted.keys() - got.keys())}, extra {sorted(got.keys() - wanted.keys())}"
-    for key, value in sorted(wanted.items()):
-        difference = first_difference(value, got[key], key)
-        if difference:
-            return difference
-    return ""
-
-
-def _normal(section: str, item: dict[str, Any]) -> Any:
-    """Through our own message classes and back, so that only content counts; then the rules."""
-    message = pb.from_dict(pb.message_class(SECTIONS[section]), item)
-    return differences.normal_resource(pb.to_dict(message))
-
-
-def _normal_status(status: dict[str, Any]) -> Any:
-    normal = dict(status)
-    if "conditions" in normal:
-        conditions = [{k: v for k, v in c.items() if k != "lastTransitionTime"} for c in normal["conditions"]]
-        normal["conditions"] = sorted(conditions, key=lambda condition: condition["type"])
-    return differences.normal_status(normal)
 
 
 def first_difference(wanted: Any, got: Any, path: str) -> str:

@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
-
-from contour.cli.flags import parse
-from contour.control.jsonl import answer
-
 from tests.traces import cases
 from tests.traces.cases import Case
 from tests.traces.compare import TYPES, compare, recorded
+
+from contour.cli.flags import parse
+from contour.control.jsonl import answer
 
 pytestmark = pytest.mark.skipif(not cases.ROOT.exists(), reason=f"no recorded traces: {cases.ROOT.name} is absent")
 
@@ -40,10 +39,10 @@ def test_every_case_of_the_features_we_have_agrees(
                 agree[section] += section not in found
         differences += [f"{case.name}: {section}: {text[:600]}" for section, text in found.items()]
     with capsys.disabled():
-        print(
+        print(  # noqa: T201
             f"\n{source.__name__}: " + ", ".join(f"{section} {agree[section]}/{compared[section]}" for section in TYPES)
         )
-        print(f"  left to later issues: {sum(left_out.values())} uses of {len(left_out)} features")
+        print(f"  left to later issues: {sum(left_out.values())} uses of {len(left_out)} features")  # noqa: T201
     assert compared["status"] > 0
     assert not differences, "\n".join(differences[:40]) + f"\n{len(differences)} differences"
 
