@@ -202,3 +202,16 @@ def test_bytes_are_shared_by_streams(world):
         client.ask("S")
     channels = [c.stream.channels[LONG["S"]].flight.present["a"] for c in (first, second)]
     assert channels[0] is channels[1]
+
+
+def test_a_refusal_that_comes_late_is_heard(world):
+    world.publish({"S": ([res("a", "bad")], [])})
+    client = world.client()
+    client.ask("S")
+    assert client.heard() == ["S+a"]
+    world.pass_time(31)
+    client.ack("S", nonce="1", error="no")
+    assert client.heard() == ["S+a"]
+    client.nack("S")
+    assert client.heard() == []
+    assert [v.name for v in client.verdicts] == ["a"]

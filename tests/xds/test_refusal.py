@@ -254,3 +254,45 @@ def test_a_refused_cluster_holds_nothing_back(world):
     assert client.heard() == ["C+bad"]
     client.nack("C", "Error adding/updating cluster(s) bad: no")
     assert client.heard() == ["SR+a"]
+
+
+def test_a_taken_port_is_a_matter_of_one_envoy_and_passes(world):
+    world.publish({"L": ([res("l")], [])})
+    client, other = world.client(), world.client()
+    client.ask("L")
+    assert client.heard() == ["L+l"]
+    client.nack("L", "Error adding/updating listener(s) l: cannot bind '0.0.0.0:8080': Address already in use")
+    assert not client.verdicts[-1].everywhere
+    other.ask("L")
+    assert other.settle() == ["L+l"]
+    world.pass_time(9)
+    assert client.heard() == []
+    world.pass_time(2)
+    assert client.settle() == ["L+l"]
+
+
+def test_a_passing_refusal_of_what_has_been_replaced_is_not_repeated(world):
+    world.publish({"L": ([res("l")], [])})
+    client = world.client()
+    client.ask("L")
+    client.heard()
+    client.nack("L", "Error adding/updating listener(s) l: cannot bind")
+    world.publish({"L": ([res("l", "other port")], [])})
+    assert client.settle() == ["L+l"]
+    world.pass_time(60)
+    assert client.settle() == []
+
+
+def test_scopes_for_a_client_that_comes_back_have_another_hash(world):
+    """The stream before may have ended while a culprit was looked for; then Envoy takes the same bytes for served."""
+    scope = res("a", pb.serialize(pb.ScopedRouteConfiguration(name="a")))
+    world.publish({"C": ([cluster("c")], []), "SR": ([scope], [])})
+    fresh, back = world.client(), world.client()
+    back.ask("C", has={"c": cluster("c").version})
+    for client in (fresh, back):
+        client.ask("SR")
+    bodies = [c.stream.channels[SCOPED_ROUTE].flight.present["a"].body for c in (fresh, back)]
+    assert bodies[0] == scope.body
+    assert list(pb.ScopedRouteConfiguration.FromString(bodies[1]).route_configuration.metadata.filter_metadata) == [
+        "contour.again.0"
+    ]

@@ -8,7 +8,7 @@ time, or the limit has passed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import inf
 
 # Clusters times resources above which a gate takes all warming clusters rather than look which ones are mentioned.
@@ -18,13 +18,13 @@ _SEARCHES = 20_000
 class _Warming:
     __slots__ = ("deadline", "endpoints", "hold", "nonce", "search", "sent")
 
-    def __init__(self, name: str, endpoints: str | None, hold: float) -> None:
-        self.endpoints = endpoints
+    def __init__(self, name: str, hold: float, deadline: float) -> None:
         self.hold = hold
         self.search = name.encode()
         self.sent = False
+        self.endpoints: str | None = None  # of the version that was sent
         self.nonce = ""  # of the response that carries the endpoints, sent after the cluster
-        self.deadline = inf
+        self.deadline = deadline
 
 
 class Barrier:
@@ -35,13 +35,11 @@ class Barrier:
         self._gates: dict[int, set[str]] = {}
         self.deadline = inf  # not later than the next thing that `expire` would do
 
-    def expect(self, name: str, endpoints: str | None, hold: float) -> None:
-        """A cluster that the client does not have is about to be sent."""
-        if name in self.warming:
-            self._forget_endpoints(name)
-        self.warming[name] = _Warming(name, endpoints, hold)
-        if endpoints is not None:
-            self._by_endpoints.setdefault(endpoints, set()).add(name)
+    def expect(self, name: str, hold: float, now: float) -> None:
+        """A cluster that the client does not have is about to be sent, or is on its way."""
+        if name not in self.warming:
+            self.warming[name] = _Warming(name, hold, now + self._limit)
+            self.deadline = min(self.deadline, now + self._limit)
 
     def drop(self, name: str) -> None:
         """The cluster is ready, refused or no longer wanted."""
@@ -70,26 +68,29 @@ class Barrier:
     def open(self, sequence: int) -> bool:
         return sequence not in self._gates
 
-    def clusters_sent(self, names: Iterable[str], now: float) -> None:
-        for name in names:
+    def clusters_sent(self, endpoints: Mapping[str, str | None], now: float) -> None:
+        """Clusters and the endpoints that they wait for; a newer version of one that is still warming starts again."""
+        for name, assignment in endpoints.items():
             item = self.warming.get(name)
-            if item is not None:
-                item.sent = True
-                item.deadline = now + self._limit
-                self.deadline = min(self.deadline, item.deadline)
+            if item is None:
+                continue
+            self._forget_endpoints(name)
+            item.sent, item.endpoints, item.nonce = True, assignment, ""
+            if assignment is not None:
+                self._by_endpoints.setdefault(assignment, set()).add(name)
+            item.deadline = now + self._limit
+            self.deadline = min(self.deadline, item.deadline)
 
     def clusters_acknowledged(self, names: Iterable[str], now: float) -> None:
         for name in names:
             item = self.warming.get(name)
-            if item is not None and item.endpoints is None:
+            if item is not None and item.sent and item.endpoints is None:
                 self._ready(name, item, now)
 
     def endpoints_sent(self, names: Iterable[str], nonce: str) -> None:
         for endpoints in names:
             for name in self._by_endpoints.get(endpoints, ()):
-                item = self.warming[name]
-                if item.sent:
-                    item.nonce = nonce
+                self.warming[name].nonce = nonce
 
     def endpoints_acknowledged(self, names: Iterable[str], nonce: str, now: float) -> None:
         for endpoints in names:
@@ -109,7 +110,7 @@ class Barrier:
             return
         # Without a healthy endpoint the first requests would be answered 503 (envoy.md §2, Ordering and refusals).
         item.nonce = ""
-        item.deadline = now + item.hold
+        item.deadline = now + min(item.hold, self._limit)
         self.deadline = min(self.deadline, item.deadline)
 
     def _forget_endpoints(self, name: str) -> None:

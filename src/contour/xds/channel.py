@@ -7,14 +7,14 @@ the snapshot *now*; in between there is no queue of changes that could grow or g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from contour.envoy.resource import CLUSTER, LISTENER, SCOPED_ROUTE, TypeUrl
 from contour.xds import refusal, wire
-from contour.xds.snapshot import ABSENT, FORGOTTEN, KEPT, Entry, Snapshot, claimed, other
+from contour.xds.snapshot import ABSENT, FORGOTTEN, Entry, Snapshot, claimed, other
 from contour.xds.subscription import Subscription
 
 # Resources of a response, after the first load. A refused response is halved until the culprit is found, and Envoy
@@ -28,10 +28,14 @@ _FULL_STATE = frozenset((CLUSTER, LISTENER, SCOPED_ROUTE))
 
 
 class Mark(NamedTuple):
-    """When a name became due: the publish that touched it and the time."""
+    """When a name became due: the change set that touched it last, and the first that the client has not got yet."""
 
     sequence: int
     since: float
+    first: int
+
+    def after(self, older: Mark | None) -> Mark:
+        return self if older is None or older.first >= self.first else self._replace(first=older.first)
 
 
 MaySet = Callable[[Mark], bool]
@@ -66,6 +70,7 @@ class Channel:
         self.due_removal: dict[str, Mark] = {}
         self.flight: Flight | None = None
         self.last_nonce = ""
+        self._abandoned: Flight | None = None  # the last that was not answered in time
         self._snapshot = snapshot
         self._delta = delta
         self._full_state = not delta and type_url in _FULL_STATE
@@ -76,7 +81,7 @@ class Channel:
         self._suspects: list[dict[str, Mark]] = []  # parts of a refused response, each to be tried alone
         self._suspects_turn = True
         self._refused_here: dict[str, str] = {}
-        self._salts: dict[str, int] = {}  # of scopes that were in a refused response
+        self._salts: dict[str, int] = {}  # of scopes that Envoy may hold without serving them
 
     # What the client wants
 
@@ -115,12 +120,11 @@ class Channel:
         for name in names:
             if not self.subscription.covers(name):
                 continue
-            self.due.pop(name, None)
-            self.due_removal.pop(name, None)
+            older = self.due.pop(name, None) or self.due_removal.pop(name, None)
             if self._wanted(name) is None:
-                self.due_removal[name] = mark
+                self.due_removal[name] = mark.after(older)
             else:
-                self.due[name] = mark
+                self.due[name] = mark.after(older)
 
     def resend(self, name: str, mark: Mark) -> None:
         """Send a name again that the client has or is being sent."""
@@ -135,6 +139,9 @@ class Channel:
         have = self.known.get(name)
         return _real(have) and not (self.flight and name in self.flight.removed)
 
+    def being_sent(self, name: str) -> bool:
+        return self.flight is not None and name in self.flight.present
+
     def sent(self, sequence: int) -> bool:
         """Every resource that became due up to `sequence` is on its way; removals apart."""
         return not _any(self.due, sequence)
@@ -147,6 +154,17 @@ class Channel:
             or (self.flight and _any(self.flight.marks, sequence))
             or any(_any(part, sequence) for part in self._suspects)
         )
+
+    def kept(self) -> Iterator[Entry]:
+        """What the client goes on with because it is not to have the current version."""
+        for type_url, name in self._snapshot.refused:
+            have = self.known.get(name) if type_url == self.type_url else None
+            if have is not None:
+                yield have
+        for name, version in self._refused_here.items():
+            current, have = self._snapshot.tables[self.type_url].get(name), self.known.get(name)
+            if current is not None and have is not None and current.version == version:
+                yield have
 
     # Sending
 
@@ -251,6 +269,8 @@ class Channel:
     def refuse(self, text: str) -> Answer:
         """The client refused the response in flight; it goes on with what it had."""
         flight = self._landed()
+        for name in self.due.keys() & flight.marks.keys():
+            self.due[name] = self.due[name].after(flight.marks[name])
         if not flight.present:  # there is nothing that it could mean
             self._take_removals(flight)
             return Answer(flight)
@@ -281,12 +301,35 @@ class Channel:
             for name in flight.present:
                 self._salts[name] = self._salts.get(name, 0) + 1
 
+    def distrust(self) -> None:
+        """The client comes from another stream, on which a response with these scopes may have been refused."""
+        if self.type_url == SCOPED_ROUTE:
+            self._salts = dict.fromkeys(self.due, 0)
+
+    def retry(self, name: str) -> None:
+        """What made the client refuse this may have passed."""
+        self._refused_here.pop(name, None)
+
     def abandon(self) -> Flight:
         """The client does not answer: go on as if it had, without taking it for an approval."""
         flight = self._landed()
         self._take(flight, flight.present)
         self._take_removals(flight)
+        self._abandoned = flight
         return flight
+
+    def late_refusal(self, nonce: str) -> tuple[str, ...]:
+        """The client refuses what was given up: it has not got these, and they are to be sent again."""
+        flight = self._abandoned
+        if flight is None or flight.nonce != nonce:
+            return ()
+        self._abandoned = None
+        self._salt(flight)
+        names = (*flight.present, *flight.removed)
+        for name in names:
+            if self.subscription.covers(name):
+                self._tell_again(name)
+        return names
 
     def _landed(self) -> Flight:
         flight, self.flight = self.flight, None
@@ -315,12 +358,16 @@ class Channel:
     # What the client has
 
     def _wanted(self, name: str) -> Entry | None:
-        """What the client should have: None for nothing, what it has if the wanted version was refused."""
-        item = self._snapshot.target(self.type_url, name)
-        if item is None or not (item is KEPT or self._refused_here.get(name) == item.version):
-            return item
+        """What the client should have: what it has if the current version was refused, None for nothing."""
+        current = self._snapshot.tables[self.type_url].get(name)
+        refused = (self.type_url, name) in self._snapshot.refused
+        if current is None or not (refused or self._refused_here.get(name) == current.version):
+            return current
         have = self.known.get(name)
-        return have if _real(have) else None
+        if _real(have):
+            return have
+        last_good = self._snapshot.refused.get((self.type_url, name))
+        return None if last_good and self._refused_here.get(name) == last_good.version else last_good
 
     def _differs(self, name: str, item: Entry) -> bool:
         have = self.known.get(name)
@@ -352,4 +399,4 @@ def _real(item: Entry | None) -> bool:
 
 
 def _any(marks: Mapping[str, Mark], sequence: int) -> bool:
-    return any(mark.sequence <= sequence for mark in marks.values())
+    return any(mark.first <= sequence for mark in marks.values())

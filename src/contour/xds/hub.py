@@ -28,9 +28,8 @@ class InvalidRequestError(Exception):
 
 
 class Hub:
-    """`on_refused(type, name, version, text)` is called for each refusal, and again when a refused version comes back;
-    `on_accepted(type, name, version)` when the first Envoy has acknowledged a version. Both run from the event loop,
-    not inside `publish`.
+    """`on_refused(type, name, version, text)` is called for each refusal, and by `publish` when a refused version comes
+    back; `on_accepted(type, name, version)` when the first Envoy has acknowledged a version.
     """
 
     def __init__(
@@ -47,6 +46,7 @@ class Hub:
         self._on_refused = on_refused
         self._on_accepted = on_accepted
         self._timing = timing
+        self._verdicts: list[Refused | Accepted] = []
 
     @property
     def ready(self) -> bool:
@@ -85,14 +85,21 @@ class Hub:
             session.close()
 
     def verdict(self, command: Refused | Accepted) -> None:
-        loop = asyncio.get_running_loop()
-        # Not at once: the callback may publish, and a stream is in the middle of an event.
+        """Tell the control plane; not at once, as it may publish and a stream is in the middle of an event."""
         if isinstance(command, Refused):
             self.counters.refusals[command.type_url] += 1
-            if self._on_refused is not None:
-                loop.call_soon(self._on_refused, command.type_url, command.name, command.version, command.text)
-        elif self._on_accepted is not None:
-            loop.call_soon(self._on_accepted, command.type_url, command.name, command.version)
+        if not self._verdicts:
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._verdicts.append(command)
+
+    def _tell(self) -> None:
+        verdicts, self._verdicts = self._verdicts, []
+        for verdict in verdicts:
+            if isinstance(verdict, Refused):
+                if self._on_refused is not None:
+                    self._on_refused(verdict.type_url, verdict.name, verdict.version, verdict.text)
+            elif self._on_accepted is not None:
+                self._on_accepted(verdict.type_url, verdict.name, verdict.version)
 
 
 class Session:

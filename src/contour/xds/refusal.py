@@ -24,6 +24,15 @@ def named(type_url: TypeUrl, names: Collection[str], text: str) -> list[str]:
     return [n for n in names if re.search(rf"(?:^|, |\n){re.escape(n)}: ", blamed)]
 
 
+# Parts of texts that say that it is not the resource but the machine of this one Envoy, now.
+_PASSING = ("cannot bind", "Address already in use", "unable to open file")
+
+
+def passing(text: str) -> bool:
+    """The same resource may be accepted later, or by another Envoy."""
+    return any(part in text for part in _PASSING)
+
+
 def halves(names: Sequence[str]) -> list[Sequence[str]]:
     middle = (len(names) + 1) // 2
     return [part for part in (names[:middle], names[middle:]) if part]

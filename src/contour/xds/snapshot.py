@@ -48,7 +48,6 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 FORGOTTEN = Entry("", "\0forgotten", b"", b"", 0)  # the client must be told, whatever it was told before
 ABSENT = Entry("", "\0absent", b"", b"", 0)  # the client asked for the name and knows that it does not exist
-KEPT = Entry("", "\0kept", b"", b"", 0)  # the wanted version was refused: leave with the client what it has
 
 
 def entry(type_url: TypeUrl, resource: Resource) -> Entry:
@@ -87,10 +86,10 @@ class Snapshot:
         # Seconds that a new cluster needs after its endpoints arrived, because its first health check must pass.
         self.health_holds: dict[str, float] = {}
         self._good: dict[TypeUrl, dict[str, Entry]] = {t: {} for t in TYPES}
-        self._refused: dict[tuple[TypeUrl, str, str], str] = {}
+        self._refusals: dict[tuple[TypeUrl, str, str], str] = {}
         self._returned: list[tuple[TypeUrl, str, str, str]] = []
-        # Last good versions that stand in for refused ones: what they mention must not be removed.
-        self.stand_ins: dict[tuple[TypeUrl, str], Entry] = {}
+        # Resources whose current version was refused, with the last good one, which is for those who have none.
+        self.refused: dict[tuple[TypeUrl, str], Entry | None] = {}
 
     def publish(self, changes: Changes, health_holds: Mapping[str, float] | None = None) -> dict[TypeUrl, list[str]]:
         """Take a change set; returns the names that differ from before, per type."""
@@ -107,10 +106,10 @@ class Snapshot:
                 new = entry(type_url, resource)
                 table[name] = new
                 self.digests[type_url] ^= new.digest ^ (old.digest if old else 0)
-                self.stand_ins.pop((type_url, name), None)
-                refusal = self._refused.get((type_url, name, new.version))
+                self.refused.pop((type_url, name), None)
+                refusal = self._refusals.get((type_url, name, new.version))
                 if refusal is not None:
-                    self._stand_in(type_url, name)
+                    self.refused[type_url, name] = good.get(name)
                     self._returned.append((type_url, name, new.version, refusal))
                 names.append(name)
             for name in removed:
@@ -119,7 +118,7 @@ class Snapshot:
                     continue
                 self.digests[type_url] ^= old.digest
                 good.pop(name, None)
-                self.stand_ins.pop((type_url, name), None)
+                self.refused.pop((type_url, name), None)
                 if type_url == CLUSTER:
                     self.health_holds.pop(name, None)
                 names.append(name)
@@ -129,24 +128,23 @@ class Snapshot:
             self.health_holds.update(health_holds)
         return touched
 
-    def target(self, type_url: TypeUrl, name: str) -> Entry | None:
-        """What a client should have under this name: an entry, None for nothing, KEPT for whatever it has."""
-        current = self.tables[type_url].get(name)
-        if current is None or (type_url, name, current.version) not in self._refused:
-            return current
-        return self.stand_ins.get((type_url, name), KEPT)
-
     def version(self, type_url: TypeUrl) -> str:
         return f"{self.digests[type_url]:016x}"
 
     def accept(self, type_url: TypeUrl, items: Iterable[Entry]) -> list[Entry]:
-        """An Envoy runs these; returns those that none had acknowledged before."""
+        """An Envoy runs these; returns those that are current and that none had acknowledged before."""
         table, good, fresh = self.tables[type_url], self._good[type_url], []
         for item in items:
             current = table.get(item.name)
-            if current is not None and current.version == item.version and good.get(item.name) is not current:
+            if current is None or good.get(item.name) is current:
+                continue
+            if current.version == item.version:
                 good[item.name] = current
                 fresh.append(current)
+            else:
+                good[item.name] = item
+                if (type_url, item.name) in self.refused:
+                    self.refused[type_url, item.name] = item
         return fresh
 
     def refuse(self, type_url: TypeUrl, item: Entry, text: str) -> bool:
@@ -154,12 +152,12 @@ class Snapshot:
         good = self._good[type_url].get(item.name)
         if good is not None and good.version == item.version:
             return False
-        self._refused[type_url, item.name, item.version] = text
-        while len(self._refused) > _REMEMBERED:
-            del self._refused[next(iter(self._refused))]
+        self._refusals[type_url, item.name, item.version] = text
+        while len(self._refusals) > _REMEMBERED:
+            del self._refusals[next(iter(self._refusals))]
         current = self.tables[type_url].get(item.name)
         if current is not None and current.version == item.version:
-            self._stand_in(type_url, item.name)
+            self.refused[type_url, item.name] = good
         return True
 
     def returned(self) -> tuple[tuple[TypeUrl, str, str, str], ...]:
@@ -168,15 +166,11 @@ class Snapshot:
 
     def fetched(self, type_url: TypeUrl, name: str) -> Entry | None:
         """What a client that has nothing is given."""
-        item = self.target(type_url, name)
-        return None if item is KEPT else item
+        if (type_url, name) in self.refused:
+            return self.refused[type_url, name]
+        return self.tables[type_url].get(name)
 
     def running(self, type_url: TypeUrl, name: str) -> bool:
         """Whether an Envoy has acknowledged the current version of a resource."""
         current, good = self.tables[type_url].get(name), self._good[type_url].get(name)
         return current is not None and good is not None and current.version == good.version
-
-    def _stand_in(self, type_url: TypeUrl, name: str) -> None:
-        good = self._good[type_url].get(name)
-        if good is not None:
-            self.stand_ins[type_url, name] = good

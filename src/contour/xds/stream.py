@@ -30,6 +30,7 @@ from contour.envoy.resource import (
     SECRET,
     TypeUrl,
 )
+from contour.xds import refusal
 from contour.xds.barrier import Barrier
 from contour.xds.channel import Answer, Channel, Flight, Mark, MayRemove, MaySet
 from contour.xds.events import (
@@ -50,6 +51,8 @@ from contour.xds.snapshot import TYPES, Snapshot
 _GATED = (SCOPED_ROUTE, ROUTE, LISTENER)
 # Sending order. Scopes and routes before listeners: a new filter chain finds its routes.
 _ORDER = (CLUSTER, ENDPOINTS, SECRET, RUNTIME, SCOPED_ROUTE, ROUTE, LISTENER)
+# Users before what they use.
+_REMOVAL_ORDER = (LISTENER, ROUTE, SCOPED_ROUTE, CLUSTER, SECRET, ENDPOINTS)
 # What has to be settled before something of a type is removed. A chain goes before the scopes that it uses, else its
 # last requests would be answered 404.
 _USERS: Mapping[TypeUrl, tuple[TypeUrl, ...]] = {
@@ -69,6 +72,7 @@ class Timing(msgspec.Struct, frozen=True, gc=False):
     warm: float = 5.0  # for a new cluster's endpoints to be acknowledged
     linger: float = 5.0  # that removed clusters stay where streams cannot be ordered
     answer: float = 30.0  # for a response to be acknowledged at all, before the next one is sent
+    retry: float = 10.0  # until what was refused for a passing reason, such as a taken port, is sent again
 
 
 class Stream:
@@ -95,7 +99,11 @@ class Stream:
         self._envoy = envoy
         self._timing = timing or Timing()
         self._barrier = Barrier(self._timing.warm)
-        self._kept: set[str] = set()  # removed clusters that the last good version of something refused uses
+        self._reconnected = False  # the client had another stream before this one
+        self._retries: dict[tuple[TypeUrl, str], float] = {}
+        self._kept: set[str] = (
+            set()
+        )  # removed clusters that are still used, because what would replace their user was refused
         self._sequence = 0
         self._nonce = 0
 
@@ -111,6 +119,10 @@ class Stream:
                 for channel in self.channels.values():
                     if channel.flight and channel.flight.sent + self._timing.answer <= now:
                         self._arrived(channel, channel.abandon(), now)
+                for type_url, name in [key for key, due in self._retries.items() if due <= now]:
+                    del self._retries[type_url, name]
+                    self.channels[type_url].retry(name)
+                    self._published({type_url: (name,)}, now)
         self._send(commands, now)
         self._set_wake(now)
         return commands
@@ -131,13 +143,18 @@ class Stream:
             return commands  # stale: the client has not seen our last response yet ("Resource updates")
         if channel.flight and event.nonce == channel.flight.nonce:
             commands += self._answered(channel, event.error, now)
+        elif event.error is not None:
+            self._published({type_url: channel.late_refusal(event.nonce)}, now)
         # A delta request with a stale nonce may still change the subscription ("Incremental xDS").
         mark = self._mark(now)
         if isinstance(event, StateRequest):
             channel.subscribe_state(event.names, mark, first=first)
         elif first or event.subscribe or event.unsubscribe:
             channel.subscribe_delta(event.subscribe, event.unsubscribe, event.initial_versions if first else None, mark)
-        self._gate({type_url: [n for n, m in channel.due.items() if m is mark]}, mark)
+            self._reconnected = self._reconnected or bool(event.initial_versions)
+            if first and self._reconnected:
+                channel.distrust()
+        self._gate({type_url: [n for n, m in channel.due.items() if m.sequence == mark.sequence]}, mark)
         return commands
 
     def _answered(self, channel: Channel, error: str | None, now: float) -> Iterable[Command]:
@@ -155,10 +172,13 @@ class Stream:
         for item in answer.refused:
             if channel.type_url == CLUSTER:
                 self._barrier.drop(item.name)
+            passing = refusal.passing(text)
+            if passing:
+                self._retries[channel.type_url, item.name] = now + self._timing.retry
             if self._envoy:
-                everywhere = self.snapshot.refuse(channel.type_url, item, text)
+                everywhere = not passing and self.snapshot.refuse(channel.type_url, item, text)
                 yield Refused(channel.type_url, item.name, item.version, text, everywhere)
-            channel.touch((item.name,), self._mark(now))  # the last good version, if this client lacks it
+            self._published({channel.type_url: (item.name,)}, now)  # the last good version, if this client lacks it
 
     def _arrived(self, channel: Channel, flight: Flight, now: float) -> None:
         if channel.type_url == CLUSTER:
@@ -181,24 +201,29 @@ class Stream:
         clusters = self.channels.get(CLUSTER)
         if clusters is not None:
             for name in names.get(CLUSTER, ()):
-                entry = self.snapshot.target(CLUSTER, name) if name in clusters.due else None
-                if entry is None:
-                    self._barrier.drop(name)
-                elif not clusters.has(name):
-                    self._barrier.expect(name, entry.endpoints, self.snapshot.health_holds.get(name, 0.0))
+                self._expect(clusters, name, mark.since)
         if not self._barrier.warming:
             return
         bodies = []
         for type_url in _GATED:
             if type_url in self.channels and type_url in names:
                 due = self.channels[type_url].due
-                entries = (self.snapshot.target(type_url, n) for n in names[type_url] if n in due)
+                entries = (self.snapshot.fetched(type_url, n) for n in names[type_url] if n in due)
                 bodies += [entry.body for entry in entries if entry is not None]
         self._barrier.close(mark.sequence, bodies)
 
+    def _expect(self, clusters: Channel, name: str, now: float) -> None:
+        """A cluster was published: if it is new to the client, what uses it has to wait."""
+        if clusters.has(name):
+            return
+        if name in clusters.due:
+            self._barrier.expect(name, self.snapshot.health_holds.get(name, 0.0), now)
+        elif not clusters.being_sent(name):
+            self._barrier.drop(name)
+
     def _mark(self, now: float) -> Mark:
         self._sequence += 1
-        return Mark(self._sequence, now)
+        return Mark(self._sequence, now, self._sequence)
 
     # Responses
 
@@ -206,21 +231,29 @@ class Stream:
         if not self.snapshot.ready:
             return  # an Envoy that reconnects during a start must never see a partial configuration
         for type_url in _ORDER:
-            channel = self.channels.get(type_url)
-            if channel is None:
-                continue
-            flight = channel.next(now, self._next_nonce, self._may_set(type_url), self._may_remove(type_url, now))
-            if flight is None:
-                continue
-            commands.append(Send(type_url, flight.nonce, flight.data, len(flight.present) + len(flight.removed)))
-            if type_url == CLUSTER:
-                self._clusters_sent(flight, now)
-            elif type_url == ENDPOINTS:
-                self._barrier.endpoints_sent((*flight.present, *flight.removed), flight.nonce)
+            if type_url in self.channels:
+                self._send_next(self.channels[type_url], commands, now)
+        # Something that is not needed after all may have been the last thing that a removal waited for.
+        for type_url in _REMOVAL_ORDER:
+            if type_url in self.channels and self.channels[type_url].due_removal:
+                self._send_next(self.channels[type_url], commands, now)
+
+    def _send_next(self, channel: Channel, commands: list[Command], now: float) -> None:
+        type_url = channel.type_url
+        flight = channel.next(now, self._next_nonce, self._may_set(type_url), self._may_remove(type_url, now))
+        if flight is None:
+            return
+        commands.append(Send(type_url, flight.nonce, flight.data, len(flight.present) + len(flight.removed)))
+        if type_url == CLUSTER:
+            self._clusters_sent(flight, now)
+        elif type_url == ENDPOINTS:
+            self._barrier.endpoints_sent((*flight.present, *flight.removed), flight.nonce)
 
     def _clusters_sent(self, flight: Flight, now: float) -> None:
         """After a cluster is changed Envoy waits for its endpoints again, without asking for them (envoy.md §3)."""
-        self._barrier.clusters_sent(flight.present, now)
+        self._barrier.clusters_sent({name: entry.endpoints for name, entry in flight.present.items()}, now)
+        for name in flight.removed:
+            self._barrier.drop(name)
         endpoints = self.channels.get(ENDPOINTS)
         if endpoints is not None and self._ordered:
             mark = self._mark(now)
@@ -250,27 +283,31 @@ class Stream:
         def may_remove(name: str, mark: Mark) -> bool:
             if gated and not self._barrier.open(mark.sequence):
                 return False
-            if type_url == CLUSTER and self.snapshot.stand_ins and self._stood_in(name):
-                self._kept.add(name)
-                return False
-            if type_url == CLUSTER and name in self._kept:
-                # Whatever replaces the last good version was published later than the removal: wait for that too.
-                self._kept.discard(name)
-                mark = self.channels[CLUSTER].due_removal[name] = self._mark(now)
+            if type_url == CLUSTER:
+                if self._used(name):
+                    self._kept.add(name)
+                    return False
+                if name in self._kept:
+                    # Whatever replaces its user was published later than the removal: wait for that too.
+                    self._kept.discard(name)
+                    mark = self.channels[CLUSTER].due_removal[name] = self._mark(now)
             return all(channel.settled(mark.sequence) for channel in users)
 
         return may_remove
 
-    def _stood_in(self, cluster: str) -> bool:
-        """The last good version of something that was refused still uses the cluster."""
+    def _used(self, cluster: str) -> bool:
+        """Something whose newer version was refused may still use the cluster; what an earlier stream brought has no
+        bytes here, so it may use any.
+        """
         search = cluster.encode()
-        return any(search in entry.body for entry in self.snapshot.stand_ins.values())
+        kept = (entry for channel in self._present(*_GATED) for entry in channel.kept())
+        return any(not entry.body or search in entry.body for entry in kept)
 
     def _present(self, *types: TypeUrl) -> list[Channel]:
         return [self.channels[t] for t in types if t in self.channels]
 
     def _set_wake(self, now: float) -> None:
-        wake = self._barrier.deadline
+        wake = min(self._barrier.deadline, *self._retries.values(), inf)
         for channel in self.channels.values():
             if channel.flight:
                 wake = min(wake, channel.flight.sent + self._timing.answer)
