@@ -70,7 +70,7 @@ class Channel:
         self.due_removal: dict[str, Mark] = {}
         self.flight: Flight | None = None
         self.last_nonce = ""
-        self._abandoned: Flight | None = None  # the last that was not answered in time
+        self._abandoned: tuple[Flight, dict[str, Entry | None]] | None = None  # the last that was not answered in time
         self._snapshot = snapshot
         self._delta = delta
         self._full_state = not delta and type_url in _FULL_STATE
@@ -313,23 +313,21 @@ class Channel:
     def abandon(self) -> Flight:
         """The client does not answer: go on as if it had, without taking it for an approval."""
         flight = self._landed()
+        self._abandoned = flight, {name: self.known.get(name) for name in flight.marks}
         self._take(flight, flight.present)
         self._take_removals(flight)
-        self._abandoned = flight
         return flight
 
     def late_refusal(self, nonce: str) -> tuple[str, ...]:
-        """The client refuses what was given up: it has not got these, and they are to be sent again."""
-        flight = self._abandoned
-        if flight is None or flight.nonce != nonce:
+        """The client refuses what was given up: it still has what it had. Names that are to be sent again."""
+        if self._abandoned is None or self._abandoned[0].nonce != nonce:
             return ()
-        self._abandoned = None
+        (flight, before), self._abandoned = self._abandoned, None
         self._salt(flight)
-        names = (*flight.present, *flight.removed)
-        for name in names:
-            if self.subscription.covers(name):
-                self._tell_again(name)
-        return names
+        for name, had in before.items():
+            if self.subscription.covers(name) and not (self.flight and name in self.flight.marks):
+                self._know(name, had)
+        return tuple(before)
 
     def _landed(self) -> Flight:
         flight, self.flight = self.flight, None
