@@ -82,18 +82,38 @@ def _duration(value: int | None) -> str | None:
 def trimmed(state: Mapping[str, list[Json]], constant: Mapping[str, list[Json]]) -> Json:
     """The state less what `constant`, the state of the golden `defaults`, has as well."""
     printed: Json = {}
+    known = _http_filters(constant)
     for section, resources in state.items():
-        found = [_less(one, _counterpart(section, one, constant[section])) for one in resources]
+        found = [_less(one, _counterpart(section, one, constant[section]), known) for one in resources]
         found = [one for one in found if one]
         if found:
             printed[section] = found
-    return printed
+    names = {one["name"] for section in _ALWAYS for one in state[section]}
+    always = [one["name"] for section in _ALWAYS for one in constant[section] if one["name"] not in _INGRESS]
+    missing = [name for name in always if name not in names]
+    return printed | ({"without": missing} if missing else {})
+
+
+# Resources that are there whatever is served, but for the listeners of hosts.
+_ALWAYS = ("listeners", "runtime")
+_INGRESS = ("ingress_http", "ingress_https")
+
+
+def _http_filters(constant: Mapping[str, list[Json]]) -> list[Json]:
+    """All that `defaults` has: the second look of envoy.md §2 is in the plain listener there."""
+    return [
+        one
+        for listener in constant["listeners"]
+        for chain in listener["filter_chains"]
+        for network_filter in chain["filters"]
+        for one in network_filter["typed_config"]["http_filters"]
+    ]
 
 
 def _counterpart(section: str, resource: Json, among: list[Json]) -> Json:
     """The resource of `defaults` that this one is compared with."""
-    if section in ("listeners", "runtime"):
-        return next(one for one in among if one["name"] == resource["name"])
+    if section in _ALWAYS:
+        return next((one for one in among if one["name"] == resource["name"]), {})
     if section == "scoped_routes":
         plain_host = resource["name"].startswith("http/")
         return next(one for one in among if one["name"].startswith("http/") is plain_host)
@@ -106,37 +126,33 @@ def _counterpart(section: str, resource: Json, among: list[Json]) -> Json:
 _ALIKE = ("filter_chains", "filters", "tls_certificate_sds_secret_configs")
 _ALIGNED = ("early_header_mutation_extensions", "mutations")
 # Lists of which an item that `defaults` has too is printed as its name.
-_NAMED = ("http_filters", "virtual_hosts")
+_HTTP_FILTERS = "http_filters"
+_NAMED = (_HTTP_FILTERS, "virtual_hosts")
 _SAME = "as always"
 _NAMES = ("name", "service_name", "cluster_name")
 
 
-def _less(value: Json, constant: Json) -> Json:
+def _less(value: Json, constant: Json, known: list[Json]) -> Json:
     if value == constant:
-        # The listeners and the runtime layer that are always there, and the plain listener.
-        return {"name": value["name"]} if value.get("name") == "ingress_http" else {}
+        return {"name": value["name"]} if value.get("name") in _INGRESS else {}
     kept: Json = {}
     for key, item in value.items():
         other = constant.get(key)
         if item == other and key not in _NAMES:
             continue
         if key in _ALIKE and other:
-            kept[key] = [_less(one, other[0]) or _SAME for one in item]
+            kept[key] = [_less(one, other[0], known) or _SAME for one in item]
         elif key in _ALIGNED and other and len(item) == len(other):
-            kept[key] = [_less(one, another) or _SAME for one, another in zip(item, other, strict=True)]
+            kept[key] = [_less(one, another, known) or _SAME for one, another in zip(item, other, strict=True)]
         elif key in _NAMED and other:
-            kept[key] = [one["name"] if _is_known(one, other) else one for one in item]
+            kept[key] = [one["name"] if one in (known if key == _HTTP_FILTERS else other) else one for one in item]
         elif key in _NAMES or other is None:
             kept[key] = item
         else:
-            kept[key] = _less(item, other) if isinstance(item, dict) and isinstance(other, dict) else item
+            both = isinstance(item, dict) and isinstance(other, dict)
+            kept[key] = _less(item, other, known) if both else item
     missing = [key for key in constant if key not in value]
     return kept | ({"without": missing} if missing else {})
-
-
-def _is_known(one: Json, constant: list[Json]) -> bool:
-    """The second look of envoy.md §2 is constant too, but not in every chain."""
-    return one in constant or (one["name"] == "contour.scope" and "[scope.lua]" in str(one))
 
 
 def without_scripts(value: Any) -> Any:
@@ -156,7 +172,8 @@ def with_origins(value: Any) -> Any:
         return value
     printed = {key: with_origins(item) for key, item in value.items()}
     metadata = value.get("metadata", {}).get("filter_metadata", {})
-    if origin := metadata.get(_ORIGIN):
+    origin = metadata.get(_ORIGIN, {})
+    if len(origin) == 3 and all(isinstance(text, str) for text in origin.values()):
         kind, namespace, name = (origin[f"io.projectcontour.{part}"] for part in ("kind", "namespace", "name"))
         printed["metadata"] = {"filter_metadata": metadata | {_ORIGIN: f"{kind} {namespace}/{name}"}}
     return printed
