@@ -40,7 +40,7 @@ ANSWERS: list[Ask] = [
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, dict[str, Envoy]]]:
-    world = World(tmp_path_factory.mktemp("w"), ports=False)
+    world = World(tmp_path_factory.mktemp("w"))
     try:
         objects(world)
         yield world, {"classic": world.envoy(shape="classic"), "scoped": world.envoy()}

@@ -221,8 +221,8 @@ def test_a_host_behind_a_certificate_in_use_is_no_listener_update(world: World) 
 
 @pytest.fixture
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Two Envoys at one hub, on ports of their own."""
-    world = World(tmp_path_factory.mktemp("w"), ports=False)
+    """Two Envoys at one hub."""
+    world = World(tmp_path_factory.mktemp("w"))
     try:
         world.envoy()
         world.envoy()

@@ -24,7 +24,6 @@ from contour.api.admission import admit
 from contour.api.meta import Object, ObjectRef
 from contour.control.loop import Event, Loop
 from contour.control.pipeline import Pipeline, ShapeName
-from contour.control.ports import free
 from contour.control.settings import Settings
 from contour.dag.options import Options as GraphOptions
 from contour.envoy.bootstrap import Settings as BootstrapSettings
@@ -57,23 +56,25 @@ spec:
 
 
 class World:
-    """Without `ports` each Envoy takes free ones of its own, so that several can serve the same listeners."""
+    """Each Envoy listens where it likes, so that several can serve the same listeners.
 
-    def __init__(self, directory: Path, *, ports: bool = True) -> None:
+    A free port found beforehand is not free for long: Envoy shares it (SO_REUSEPORT) with whoever was given it meanwhile.
+    """
+
+    def __init__(self, directory: Path) -> None:
         self.authority = Authority()
         self.envoys: list[Envoy] = []
         self.reports: list[str] = []
         self._directory = directory
-        http, https = (free(_LOOPBACK), free(_LOOPBACK)) if ports else (0, 0)
         self._settings = Settings(
             envoy=EnvoyOptions(
-                http_address=_LOOPBACK, http_port=http, https_address=_LOOPBACK, https_port=https,
+                http_address=_LOOPBACK, http_port=0, https_address=_LOOPBACK, https_port=0,
                 stats_address=_LOOPBACK, stats_port=0, admin_port=0,
                 http_access_log="/dev/null", https_access_log="/dev/null",
             ),
             graph=GraphOptions(loopback_endpoints=True),
         )  # fmt: skip
-        self._ports = {"ingress_http": http, "ingress_https": https}
+        self._addresses: dict[tuple[Envoy, str], Address] = {}
         self._backends: dict[str, Backend] = {}
         self._objects: dict[ObjectRef, Object] = {}
         self._generation = 0
@@ -256,9 +257,11 @@ data: {json.dumps(encoded)}
         return self.address("ingress_https")
 
     def address(self, listener: str, envoy: Envoy | None = None) -> Address:
-        if port := self._ports[listener]:
-            return _LOOPBACK, port
-        return (envoy or self.envoys[0]).address(listener)
+        """Where an Envoy (the first) listens; it stays there, as a listener that is updated keeps its socket."""
+        key = envoy or self.envoys[0], listener
+        if key not in self._addresses:
+            self._addresses[key] = key[0].address(listener)
+        return self._addresses[key]
 
     def get(self, host: str | None, path: str = "/", headers: Pairs = ()) -> Response:
         return clients.get(self.http, host, path, headers)
