@@ -40,10 +40,24 @@ def of_virtual_host(message: pb.VirtualHost, routes: Sequence[graph.Route], host
     ]
     if not problems:
         return None
-    indexes = [int(found[1]) for path, _ in problems if (found := _ROUTE.match(path))]
-    objects = dict.fromkeys(routes[i].origin for i in indexes) or dict.fromkeys(host.roots)
-    path, text = problems[0]
-    return Refusal(f"{path}: {text}", tuple(objects))
+    found = [_located(path, text, routes, host) for path, text in problems]
+    # The roots too: nothing of their host is served.
+    objects = [route.origin for route, _ in found if route] + list(host.roots)
+    _, reason = found[0]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return Refusal(reason + more, tuple(dict.fromkeys(objects)))
+
+
+def _located(path: str, text: str, routes: Sequence[graph.Route], host: graph.Host) -> tuple[graph.Route | None, str]:
+    """The route at fault, if it is one, and the problem in words that its author knows: routes are in another order
+    in Envoy than in the objects, so that their numbers say nothing.
+    """
+    match = _ROUTE.match(path)
+    if match is None:
+        return None, f"{host.name}: {path}: {text}"
+    route = routes[int(match[1])]
+    field = path[match.end() :].lstrip(".")
+    return route, f"{host.name}, route with {route.path.kind} {route.path.value}: {field}: {text}"
 
 
 def of_cluster(message: pb.Cluster, cluster: graph.Cluster) -> str | None:
