@@ -173,6 +173,22 @@ def test_a_bad_certificate_hurts_nobody_else(backend: Backend, key: str) -> None
         assert live.listener_updates() == before
 
 
+def test_a_host_that_is_withheld_goes_on_with_the_backend_that_it_had(backend: Backend) -> None:
+    """The edit moves the host to another service, whose old cluster nothing else uses, and is withheld."""
+    other = [service("other"), endpoints("other", backend.port)]
+    with Live(*web(backend), root("a", "a.test")) as live:
+        assert clients.get(live.http, "a.test", "/x").status == 200
+        refused = {"remove": ["Host"]}
+        live.apply(*other, root("a", "a.test", routes=[to("other", requestHeadersPolicy=refused)]))
+        until(lambda: _status(live, "a") == "invalid")
+        for _ in range(20):
+            assert clients.get(live.http, "a.test", "/x").status == 200
+        live.apply(root("a", "a.test", routes=[to("other")]))
+        until(lambda: _status(live, "a") == "valid")
+        until(lambda: "shop/web" not in live.envoy.admin("/clusters"))
+        assert clients.get(live.http, "a.test", "/x").status == 200
+
+
 def _status(live: Live, name: str) -> str:
     status = live.pipeline.statuses.get(ObjectRef("HTTPProxy", "shop", name))
     return str(status["currentStatus"]) if status else ""

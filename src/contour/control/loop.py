@@ -112,24 +112,28 @@ class Loop:
         changes = self.pipeline.commit()
         holds = self._health_holds(changes)
         for shape, hub in self.hubs.items():
-            publication = self._publication(shape, hub, changes)
-            if publication or not hub.ready:
-                hub.publish(publication, holds)
+            publication, withheld = self._publication(shape, hub, changes)
+            if publication or withheld or not hub.ready:
+                hub.publish(publication, holds, withheld)
                 self._forgive(shape, hub, publication)
         self._committed(changes)
 
-    def _publication(self, shape: ShapeName, hub: Hub, changes: ChangeSet) -> dict[TypeUrl, Published]:
-        """What is withheld keeps its last good version in Envoy, as a refused resource does."""
+    def _publication(
+        self, shape: ShapeName, hub: Hub, changes: ChangeSet
+    ) -> tuple[dict[TypeUrl, Published], list[tuple[TypeUrl, str]]]:
+        """What to publish, and what is withheld: that keeps its last good version in Envoy, as what is refused does."""
         found: dict[TypeUrl, Published] = {}
+        withheld: list[tuple[TypeUrl, str]] = []
         for type_url, collection in self.pipeline.shape(shape).items():
             if hub.ready:
                 present, removed = changes[collection].set, changes[collection].removed
             else:
                 present, removed = dict(collection.items()), set()
             resources = {name: value for name, value in present.items() if isinstance(value, Resource)}
+            withheld += [(type_url, name) for name in present if name not in resources]
             if resources or removed:
                 found[type_url] = resources, removed
-        return found
+        return found, withheld
 
     def _health_holds(self, changes: ChangeSet) -> dict[str, float]:
         """Seconds that a new cluster may take until its first health check has passed."""

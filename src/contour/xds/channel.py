@@ -157,7 +157,7 @@ class Channel:
 
     def kept(self) -> Iterator[Entry]:
         """What the client goes on with because it is not to have the current version."""
-        for type_url, name in self._snapshot.refused:
+        for type_url, name in (*self._snapshot.refused, *self._snapshot.withheld):
             have = self.known.get(name) if type_url == self.type_url else None
             if have is not None:
                 yield have

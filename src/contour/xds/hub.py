@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from math import inf
 from typing import Any
 
@@ -53,14 +53,20 @@ class Hub:
         """Clients are answered; true after the first publish, which has to be complete."""
         return self.snapshot.ready
 
-    def publish(self, changes: Changes, health_holds: Mapping[str, float] | None = None) -> None:
+    def publish(
+        self,
+        changes: Changes,
+        health_holds: Mapping[str, float] | None = None,
+        withheld: Iterable[tuple[TypeUrl, str]] = (),
+    ) -> None:
         """Make these the current resources: per type, those that are new or changed, and names that are gone.
 
         `health_holds`: seconds that a cluster of this change set, if it is new to an Envoy, needs after its endpoints
-        have arrived, because an active health check has to pass first.
+        have arrived, because an active health check has to pass first. `withheld`: resources that Envoys go on with as
+        they have them, because what they are to be now would be refused.
         """
         begins = not self.snapshot.ready
-        touched = self.snapshot.publish(changes, health_holds)
+        touched = self.snapshot.publish(changes, health_holds, withheld)
         if touched or begins:
             event = Published(touched)
             for session in tuple(self.sessions):

@@ -90,8 +90,15 @@ class Snapshot:
         self._returned: list[tuple[TypeUrl, str, str, str]] = []
         # Resources whose current version was refused, with the last good one, which is for those who have none.
         self.refused: dict[tuple[TypeUrl, str], Entry | None] = {}
+        # Resources whose newer version is not even published, because Envoy would refuse it.
+        self.withheld: set[tuple[TypeUrl, str]] = set()
 
-    def publish(self, changes: Changes, health_holds: Mapping[str, float] | None = None) -> dict[TypeUrl, list[str]]:
+    def publish(
+        self,
+        changes: Changes,
+        health_holds: Mapping[str, float] | None = None,
+        withheld: Iterable[tuple[TypeUrl, str]] = (),
+    ) -> dict[TypeUrl, list[str]]:
         """Take a change set; returns the names that differ from before, per type."""
         touched: dict[TypeUrl, list[str]] = {}
         self.ready = True
@@ -102,11 +109,13 @@ class Snapshot:
             for name, resource in present.items():
                 old = table.get(name)
                 if old is not None and old.version == resource.version:
+                    self.withheld.discard((type_url, name))
                     continue
                 new = entry(type_url, resource)
                 table[name] = new
                 self.digests[type_url] ^= new.digest ^ (old.digest if old else 0)
                 self.refused.pop((type_url, name), None)
+                self.withheld.discard((type_url, name))
                 refusal = self._refusals.get((type_url, name, new.version))
                 if refusal is not None:
                     self.refused[type_url, name] = good.get(name)
@@ -119,11 +128,13 @@ class Snapshot:
                 self.digests[type_url] ^= old.digest
                 good.pop(name, None)
                 self.refused.pop((type_url, name), None)
+                self.withheld.discard((type_url, name))
                 if type_url == CLUSTER:
                     self.health_holds.pop(name, None)
                 names.append(name)
             if names:
                 touched[type_url] = names
+        self.withheld.update(key for key in withheld if key[1] in self.tables[key[0]])
         if health_holds:
             self.health_holds.update(health_holds)
         return touched
