@@ -109,3 +109,11 @@ def test_delegations_by_secret() -> None:
     }
     s.apply(decode(delegation))
     assert entries(engine, s.delegations_by_secret, Ref("certs", "wild")) == {("a", "b")}
+
+
+def test_namespaces_that_are_not_watched_stay_out() -> None:
+    _, s = store(watch_namespaces=("ns",))
+    s.apply(proxy("a", "a.test"))
+    s.apply(secret("other", "Opaque"))
+    assert list(s.proxies) == [Ref("ns", "a")]
+    assert not list(s.secrets)

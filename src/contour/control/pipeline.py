@@ -30,7 +30,12 @@ class Pipeline:
     def __init__(self, settings: Settings, shapes: Sequence[ShapeName] = ("scoped",)) -> None:
         self.settings = settings
         self.engine = Engine()
-        self.store = Store(self.engine, settings.graph.ingress_class_names, settings.graph.root_namespaces)
+        self.store = Store(
+            self.engine,
+            settings.graph.ingress_class_names,
+            settings.graph.root_namespaces,
+            settings.watch_namespaces,
+        )
         self.graph = Graph(self.engine, self.store, settings.graph)
         self._shapes: dict[ShapeName, Shape] = {}
         for name in shapes:

@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,14 @@ import msgspec
 
 from contour.control import ports
 from contour.control.display import Display, display
-from contour.control.loop import Event, Loop
+from contour.control.loop import Loop
 from contour.control.pipeline import Pipeline
 from contour.control.settings import Settings
 from contour.control.supervisor import Supervisor, find_envoy
 from contour.control.table import Hosts
 from contour.envoy.bootstrap import Settings as BootstrapSettings
 from contour.envoy.bootstrap import bootstrap
-from contour.manifests.folder import Change, Folder
+from contour.manifests.folder import Folder
 from contour.manifests.watch import check, watch
 from contour.reactive import ChangeSet
 from contour.xds.server import Server
@@ -90,7 +90,7 @@ class _Run:
 
     async def _source(self) -> None:
         async for batch in watch(self._folder, self._state):
-            self._loop.submit(_events(batch.changes, self._settings.watch_namespaces))
+            self._loop.submit((change.key, change.value) for change in batch.changes)
             if batch.notice:
                 self._display.note(batch.notice)
             self._display.problems(self._state.problems())
@@ -153,12 +153,6 @@ def _command(binary: str, directory: Path) -> list[str]:
         binary, "-c", str(directory / "envoy.json"), "-l", "warning", "--disable-hot-restart",
         "--service-cluster", "projectcontour", "--service-node", f"contour-run-{os.getpid()}",
     ]  # fmt: skip
-
-
-def _events(changes: Iterable[Change], namespaces: tuple[str, ...]) -> Iterator[Event]:
-    for change in changes:
-        if not namespaces or not change.key.namespace or change.key.namespace in namespaces:
-            yield change.key, change.value
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ class Store:
     """One table per kind, keyed by `Ref` (cluster-scoped kinds have an empty namespace).
 
     `root_namespaces`: when given, only Secrets of these namespaces are kept, as in the reference.
+    `watch_namespaces`: when given, objects of other namespaces are not looked at.
     """
 
     def __init__(
@@ -30,9 +31,11 @@ class Store:
         engine: Engine,
         ingress_class_names: Sequence[str] = (),
         root_namespaces: Sequence[str] = (),
+        watch_namespaces: Sequence[str] = (),
     ) -> None:
         self._class_names = tuple(ingress_class_names)
         self._secret_namespaces = frozenset(root_namespaces)
+        self._watched = frozenset(watch_namespaces)
         self.services: Table[Ref, Service] = engine.table("services")
         self.endpoint_slices: Table[Ref, EndpointSlice] = engine.table("endpoint slices")
         self.endpoints: Table[Ref, Endpoints] = engine.table("endpoints")
@@ -72,6 +75,8 @@ class Store:
     def apply(self, obj: Any) -> None:
         """Add or replace an object; one of another ingress class is dropped, and so is its earlier version."""
         kind, ref = type(obj).__name__, obj.ref
+        if self._watched and ref.namespace and ref.namespace not in self._watched:
+            return
         if isinstance(obj, Ingress | HTTPProxy):
             if not accepts(self._class_names, obj.metadata, obj.spec.ingress_class_name):
                 self.delete(kind, ref)
