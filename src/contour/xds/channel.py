@@ -22,6 +22,9 @@ from contour.xds.subscription import Subscription
 BATCH = 1000
 BATCH_BYTES = 4 << 20
 
+# Responses without an answer whose late refusal is still understood.
+_ABANDONED = 8
+
 # Types whose state-of-the-world responses hold everything, so that absence means removal ("Grouping Resources into
 # Responses" names listeners and clusters; Envoy's scoped routes subscription does the same).
 _FULL_STATE = frozenset((CLUSTER, LISTENER, SCOPED_ROUTE))
@@ -70,7 +73,7 @@ class Channel:
         self.due_removal: dict[str, Mark] = {}
         self.flight: Flight | None = None
         self.last_nonce = ""
-        self._abandoned: tuple[Flight, dict[str, Entry | None]] | None = None  # the last that was not answered in time
+        self._abandoned: dict[str, tuple[Flight, dict[str, Entry | None]]] = {}  # not answered in time
         self._snapshot = snapshot
         self._delta = delta
         self._full_state = not delta and type_url in _FULL_STATE
@@ -313,16 +316,18 @@ class Channel:
     def abandon(self) -> Flight:
         """The client does not answer: go on as if it had, without taking it for an approval."""
         flight = self._landed()
-        self._abandoned = flight, {name: self.known.get(name) for name in flight.marks}
+        self._abandoned[flight.nonce] = flight, {name: self.known.get(name) for name in flight.marks}
+        if len(self._abandoned) > _ABANDONED:
+            del self._abandoned[next(iter(self._abandoned))]
         self._take(flight, flight.present)
         self._take_removals(flight)
         return flight
 
     def late_refusal(self, nonce: str) -> tuple[str, ...]:
         """The client refuses what was given up: it still has what it had. Names that are to be sent again."""
-        if self._abandoned is None or self._abandoned[0].nonce != nonce:
+        if nonce not in self._abandoned:
             return ()
-        (flight, before), self._abandoned = self._abandoned, None
+        flight, before = self._abandoned.pop(nonce)
         self._salt(flight)
         for name, had in before.items():
             if self.subscription.covers(name) and not (self.flight and name in self.flight.marks):

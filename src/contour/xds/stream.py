@@ -71,7 +71,7 @@ class Timing(msgspec.Struct, frozen=True, gc=False):
 
     warm: float = 5.0  # for a new cluster's endpoints to be acknowledged
     linger: float = 5.0  # that removed clusters stay where streams cannot be ordered
-    answer: float = 30.0  # for a response to be acknowledged at all, before the next one is sent
+    answer: float = 30.0  # for a delta response to be acknowledged at all, before the next one is sent
     retry: float = 10.0  # until what was refused for a passing reason, such as a taken port, is sent again
 
 
@@ -117,7 +117,7 @@ class Stream:
             case Tick():
                 self._barrier.expire(now)
                 for channel in self.channels.values():
-                    if channel.flight and channel.flight.sent + self._timing.answer <= now:
+                    if self._given_up(channel) <= now:
                         self._arrived(channel, channel.abandon(), now)
                 for type_url, name in [key for key, due in self._retries.items() if due <= now]:
                     del self._retries[type_url, name]
@@ -261,6 +261,12 @@ class Stream:
                 if cluster.endpoints is not None:
                     endpoints.resend(cluster.endpoints, mark)
 
+    def _given_up(self, channel: Channel) -> float:
+        """When the next response is sent although the last is not answered; never in the state-of-the-world variant,
+        where each response answers a request.
+        """
+        return channel.flight.sent + self._timing.answer if channel.flight and self._delta else inf
+
     def _next_nonce(self) -> str:
         self._nonce += 1
         return str(self._nonce)
@@ -310,7 +316,7 @@ class Stream:
         wake = min(self._barrier.deadline, *self._retries.values(), inf)
         for channel in self.channels.values():
             if channel.flight:
-                wake = min(wake, channel.flight.sent + self._timing.answer)
+                wake = min(wake, self._given_up(channel))
             elif not self._ordered and channel.due_removal:
                 first = min(mark.since for mark in channel.due_removal.values())
                 wake = min(wake, max(first + self._timing.linger, now))
