@@ -83,9 +83,10 @@ class Backend:
         self._started.set()
         self._loop.run_forever()
         server.close()
-        for task in self._tasks:
+        tasks = asyncio.all_tasks(self._loop)  # asyncio's own too: of a handshake that is under way
+        for task in tasks:
             task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
+        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
