@@ -25,7 +25,7 @@ from contour.envoy.resource import Withheld
 from contour.reactive import ChangeSet, Collection
 
 EXAMPLES = int(os.environ.get("CONTOUR_EXAMPLES", "60"))
-pytestmark = pytest.mark.timeout(60 + EXAMPLES)
+pytestmark = pytest.mark.timeout(360 + EXAMPLES)  # to make a failure small takes hypothesis up to five minutes
 
 BOTH = ("scoped", "classic")
 SETTINGS = (

@@ -125,7 +125,7 @@ def _slice(namespace: str, name: str, owner: str, addresses: tuple[str, ...], po
         "EndpointSlice", "discovery.k8s.io/v1", f"{namespace}/{name}",
         metadata={"labels": {"kubernetes.io/service-name": owner}} if owner else {},
         addressType="IPv4",
-        ports=[{"name": port, "port": 8080, "protocol": "TCP"}],
+        ports=[{"name": port, "port": 8080, "protocol": "TCP"}, {"name": "more", "port": 9090, "protocol": "TCP"}],
         endpoints=[{"addresses": [one], "conditions": {"ready": ready}} for one in addresses],
     )  # fmt: skip
 
@@ -218,7 +218,9 @@ _BACKENDS: tuple[Mapping, ...] = (
     {"weight": 3},
     {"mirror": True},
     {"protocol": "h2c"},
+    {"healthPort": 81},  # with it and without there is one endpoint set
     {"protocol": "tls", "validation": _CA},
+    {"protocol": "tls", "validation": _CA | {"subjectNames": ["web.test", "api.test"]}},  # a cluster of the same name
     {"port": 81},
 )
 
@@ -306,6 +308,10 @@ BASIS: tuple[Mapping, ...] = (
             ("team/a", "q.w.test", DAYS[2], "cert"),
         )
     ),
+    ingress("shop/a", "one.test", DAYS[1], "cert", {"/": "web", "/p": "api"}),
+    ingress("team/b", "one.test", DAYS[1], "vault/cert", {"/": "api", "/q": "web"}),
+    _slice("shop", "s1", "web", _ADDRESSES[1], "http", True),
+    _slice("shop", "s2", "web", _ADDRESSES[0], "http", True),
     delegation("vault/grant", "cert", "*"),
     delegation("vault/other", "ca", "shop"),
     delegation("team/grant", "cert", "shop"),
