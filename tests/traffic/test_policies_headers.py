@@ -142,6 +142,38 @@ def test_values_come_back_as_they_were_written(world: World, values: list[str]) 
             assert (answer.seen.header(f"{name}-{i}") or "").encode("latin-1") == wanted
 
 
+# What a path or a host may hold that some template language would read as its own.
+LITERAL = st.text(alphabet="ab/%{}$()[]*+.\\'\"-_~^|@!,;:", min_size=1, max_size=20)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(path=LITERAL, host=LITERAL)
+def test_replacements_are_taken_literally(world: World, path: str, host: str) -> None:
+    if not world.knows("Service", "shop/web"):
+        world.service("shop/web")
+    path = "/" + path.strip("/")
+    world.proxy(
+        "shop/site",
+        f"""
+        virtualhost: {{fqdn: site.test}}
+        routes:
+        - conditions: [{{prefix: /from}}]
+          services: [{{name: web, port: 80}}]
+          pathRewritePolicy: {{replacePrefix: [{{replacement: {quoted(path)}}}]}}
+          requestHeadersPolicy: {{set: [{{name: Host, value: {quoted(host)}}}]}}
+        - conditions: [{{prefix: /moved}}]
+          requestRedirectPolicy: {{path: {quoted(path)}}}
+        - conditions: [{{prefix: /prefix}}]
+          requestRedirectPolicy: {{prefix: {quoted(path)}}}
+        """,
+    )
+    with world.session() as session:
+        seen = session.get("site.test", "/from/x").seen
+        assert (seen.path, seen.header("host")) == (f"{path}/x" if path != "/" else "/x", host)
+        assert session.get("site.test", "/moved").header("location") == f"http://site.test{path}"
+        assert session.get("site.test", "/prefix/x").header("location") == f"http://site.test{path}/x"
+
+
 def test_request_start(world: World) -> None:
     world.service("shop/web")
     proxy(world, "")
