@@ -194,7 +194,7 @@ def test_routes_that_envoy_refuses(route: Mapping, text: str) -> None:
     [
         (
             {"services": [{"name": "web", "port": 80, "weight": 2**32}, {"name": "web", "port": 80}]},
-            "routes[0]: Value out of range",
+            "a.test, route with prefix /: Value out of range",
         ),
         (
             {"services": [{"name": "web", "port": 80, "weight": 2**32 - 1}, {"name": "web", "port": 80, "weight": 1}]},

@@ -50,20 +50,29 @@ _Piece = Callable[[Read, str], bytes | None]  # one host's part of an aggregate,
 
 
 def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
-    """Declare the shape's collections; the next commit computes them. Nothing is ever withheld from this shape."""
+    """Declare the shape's collections; the next commit computes them.
+
+    Nothing is withheld from this shape but what no message can hold (a weight of more than 32 bits, say).
+    """
     hosts = graph_.hosts
     plain: Collection[str, bytes] = engine.collection("classic virtual hosts", (hosts,), _plain(hosts))
     chains: Collection[str, bytes] = engine.collection("classic filter chains", (hosts,), _chain(graph_, options))
     return {
-        CLUSTER: upstreams.clusters(
-            engine, graph_, lambda _, c: resource(names.cluster(c), cluster(c, options, config_source.CLASSIC))
-        ),
+        CLUSTER: upstreams.clusters(engine, graph_, lambda _, one: _cluster(one, options)),
         ENDPOINTS: upstreams.assignments(engine, graph_),
         SECRET: _secrets(engine, graph_),
         LISTENER: _listeners(engine, plain, chains, options),
         ROUTE: _routes(engine, hosts, plain),
         RUNTIME: _constants(engine, "runtime", (runtime.layer(),)),
     }
+
+
+def _cluster(one: graph.Cluster, options: Options) -> Resource | Withheld:
+    name = names.cluster(one)
+    try:
+        return resource(name, cluster(one, options, config_source.CLASSIC))
+    except ValueError as error:
+        return Withheld(name, str(error))
 
 
 def _encoded(name: str, body: bytes) -> Resource:
@@ -83,7 +92,10 @@ def _plain(hosts: Collection[str, graph.Host]) -> _Piece:
         host = read(hosts, name)
         if host is None or host.http is None:
             return None
-        return pb.serialize(virtualhost.virtual_host(name, host.http.routes, secure=False))
+        try:
+            return pb.serialize(virtualhost.virtual_host(name, host.http.routes, secure=False))
+        except ValueError:
+            return None
 
     return virtual_host
 
@@ -92,7 +104,7 @@ def _routes(engine: Engine, hosts: Collection[str, graph.Host], plain: Collectio
     """`ingress_http` is there even when no host is."""
     secure: Index[str, str] = engine.index("classic route configurations", hosts, _secure_names)
 
-    def configuration(read: Read, name: str) -> Resource | None:
+    def configuration(read: Read, name: str) -> Resource | Withheld | None:
         if name == names.INGRESS_HTTP:
             pieces = read(plain.all, None)
             ordered = [pieces[host] for host in sorted(pieces, key=order.virtual_host)]
@@ -101,7 +113,10 @@ def _routes(engine: Engine, hosts: Collection[str, graph.Host], plain: Collectio
         host = read(hosts, host_name)
         if host is None or host.https is None:
             return None
-        virtual_host = virtualhost.virtual_host(host_name, host.https.routes, secure=True)
+        try:
+            virtual_host = virtualhost.virtual_host(host_name, host.https.routes, secure=True)
+        except ValueError as error:
+            return Withheld(name, f"{host_name}: {error}", host.roots)
         return resource(name, virtualhost.route_configuration(name, [virtual_host]))
 
     return engine.collection("classic routes", (frozenset((names.INGRESS_HTTP,)), secure), configuration)

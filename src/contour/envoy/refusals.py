@@ -48,6 +48,11 @@ def of_virtual_host(message: pb.VirtualHost, routes: Sequence[graph.Route], host
     return Refusal(reason + more, tuple(dict.fromkeys(objects)))
 
 
+def place(host: graph.Host, route: graph.Route) -> str:
+    """A route as its author knows it."""
+    return f"{host.name}, route with {route.path.kind} {route.path.value}"
+
+
 def _located(path: str, text: str, routes: Sequence[graph.Route], host: graph.Host) -> tuple[graph.Route | None, str]:
     """The route at fault, if it is one, and the problem in words that its author knows: routes are in another order
     in Envoy than in the objects, so that their numbers say nothing.
@@ -57,7 +62,7 @@ def _located(path: str, text: str, routes: Sequence[graph.Route], host: graph.Ho
         return None, f"{host.name}: {path}: {text}"
     route = routes[int(match[1])]
     field = path[match.end() :].lstrip(".")
-    return route, f"{host.name}, route with {route.path.kind} {route.path.value}: {field}: {text}"
+    return route, f"{place(host, route)}: {field}: {text}"
 
 
 def of_cluster(message: pb.Cluster, cluster: graph.Cluster) -> str | None:

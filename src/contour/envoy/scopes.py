@@ -73,17 +73,17 @@ def _checked(host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -
     try:
         message = virtual_host(name, routes, secure=secure)
     except ValueError as error:
-        return _untranslatable(routes, secure=secure) or Refusal(str(error), host.roots)
+        return _untranslatable(routes, host, secure=secure) or Refusal(f"{host.name}: {error}", host.roots)
     return refusals.of_virtual_host(message, routes, host) or message
 
 
-def _untranslatable(routes: Sequence[graph.Route], *, secure: bool) -> Refusal | None:
+def _untranslatable(routes: Sequence[graph.Route], host: graph.Host, *, secure: bool) -> Refusal | None:
     """The first route with a value that no field of a message holds: a weight of more than 32 bits, say."""
-    for i, one in enumerate(routes):
+    for one in routes:
         try:
             route(one, secure=secure)
         except ValueError as error:
-            return Refusal(f"routes[{i}]: {error}", (one.origin,))
+            return Refusal(f"{refusals.place(host, one)}: {error}", tuple(dict.fromkeys((one.origin, *host.roots))))
     return None
 
 

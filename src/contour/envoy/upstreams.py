@@ -43,10 +43,13 @@ def assignments(
         slices = [
             piece for ref in read(store.slices_by_service, service) if (piece := read(store.endpoint_slices, ref))
         ]
-        if not slices and (older := read(store.endpoints, service)):
-            message = endpoints.assignment_of_endpoints(name, port, health_port_name, older, loopback=loopback)
-        else:
-            message = endpoints.assignment(name, port, health_port_name, slices, loopback=loopback)
+        try:
+            if not slices and (older := read(store.endpoints, service)):
+                message = endpoints.assignment_of_endpoints(name, port, health_port_name, older, loopback=loopback)
+            else:
+                message = endpoints.assignment(name, port, health_port_name, slices, loopback=loopback)
+        except ValueError as error:  # a port that no field of the message holds
+            return Withheld(name, str(error))
         if adjust is not None:
             adjust(message)
         return resource(name, message)
