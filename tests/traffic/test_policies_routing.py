@@ -75,7 +75,7 @@ def test_headers(world: World) -> None:
     }
     world.service("shop/web")
     routes = "\n".join(
-        f"- {{conditions: [{{prefix: /{name}}}, {{header: {header}}}], services: [{{name: web, port: 80}}]}}"
+        f"- {{conditions: [{{header: {header}}}, {{exact: /{name}}}], services: [{{name: web, port: 80}}]}}"
         for name, header in operators.items()
     )
     world.proxy("shop/site", f"virtualhost: {{fqdn: site.test}}\nroutes:\n{routes}")
@@ -113,7 +113,7 @@ def test_query_parameters(world: World) -> None:
     }
     world.service("shop/web")
     routes = "\n".join(
-        f"- {{conditions: [{{prefix: /{name}}}, {{queryParameter: {query}}}], services: [{{name: web, port: 80}}]}}"
+        f"- {{conditions: [{{queryParameter: {query}}}, {{exact: /{name}}}], services: [{{name: web, port: 80}}]}}"
         for name, query in operators.items()
     )
     world.proxy("shop/site", f"virtualhost: {{fqdn: site.test}}\nroutes:\n{routes}")
