@@ -14,17 +14,17 @@ demo: $(ENV) ## serve examples/quickstart through a real Envoy and show it (ONCE
 
 test: lint types contracts unit ## everything that must pass: lint, types, import contracts, all tests
 
-lint: $(ENV)
+lint: $(ENV) ## ruff: rules and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-types: stubs
+types: stubs ## mypy, strict
 	$(BIN)/mypy
 
-contracts: $(ENV)
+contracts: $(ENV) ## which package may import which
 	$(BIN)/lint-imports
 
-unit: $(ENV)
+unit: $(ENV) ## all tests
 	$(BIN)/pytest -q -n 2 --dist loadgroup
 
 bench-core: $(ENV) ## measure builds and edits without a cluster; prints JSON and a table

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contour.api.admission import MAX_SIZE, AdmissionError, admit, review
+from contour.api.admission import MAX_ANNOTATIONS, MAX_SIZE, AdmissionError, admit, review
 from contour.api.core import EndpointSlice, Secret, Service
 from contour.api.decode import DecodeError, UnknownKind
 from contour.api.meta import Ref
@@ -234,6 +234,8 @@ def test_limits():
     error = refused(SECRET % f"stringData: {{a: {'x' * (1 << 20)}, b: x}}")
     assert str(error) == "Secret default/s: data: Too long: may not be more than 1048576 bytes"
     assert "bytes, more than the" in str(refused(SECRET % f"stringData: {{a: {'x' * MAX_SIZE}}}"))
+    service = SERVICE.replace("metadata: {", f"metadata: {{annotations: {{a: {'x' * MAX_ANNOTATIONS}}}, ", 1)
+    assert "metadata.annotations: Too long" in str(refused(service % "{ports: [{port: 80}]}"))
     deep: list = []
     for _ in range(100_000):
         deep = [deep]

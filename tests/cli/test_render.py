@@ -121,6 +121,20 @@ def test_an_object_in_two_files_is_an_error_that_names_both(tmp_path: Path) -> N
     assert "HTTPProxy ns/a" in done.stderr
 
 
+def test_a_broken_ingress_is_told_and_counts_for_strict() -> None:
+    """It has no place for errors in its status."""
+    ingress = """
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: i, namespace: ns}
+spec: {rules: [{host: i.test, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: no, port: {number: 80}}}}]}}]}
+"""
+    done = contour("--strict", stdin=ingress)
+    assert done.returncode == 2
+    assert "Ingress ns/i: ServiceUnresolvedReference: " in done.stderr
+    assert 'service "ns/no" not found' in done.stderr
+
+
 def test_private_keys_are_redacted_unless_asked_for() -> None:
     pair = Authority().sign("a.test")
     data = {
@@ -171,6 +185,7 @@ def test_requests_are_answered_in_order_and_an_error_ends_nothing() -> None:
     lines = [
         request("one", PROXY, SERVICE),
         "garbage",
+        '{"a":' * 200_000,
         request("two", PROXY, args=["--nonsense"]),
         request("three", PROXY, config="nonsense: 1"),
         request("four", PROXY, SERVICE, "{apiVersion: v1, kind: Pod, metadata: {name: p}}"),
@@ -179,10 +194,10 @@ def test_requests_are_answered_in_order_and_an_error_ends_nothing() -> None:
     done = contour("--jsonl", "--shape", "classic", "--skip-admission", stdin="\n".join(lines) + "\n")
     assert done.returncode == 0
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [answer["name"] for answer in answers] == ["one", "", "two", "three", "four", "five"]
-    assert [("error" in answer) for answer in answers] == [False, True, True, True, False, False]
-    assert answers[0]["clusters"] == answers[4]["clusters"] == answers[5]["clusters"]
-    hosts = [host["domains"] for host in answers[5]["routes"][0]["virtual_hosts"]]
+    assert [answer["name"] for answer in answers] == ["one", "", "", "two", "three", "four", "five"]
+    assert [("error" in answer) for answer in answers] == [False, True, True, True, True, False, False]
+    assert answers[0]["clusters"] == answers[5]["clusters"] == answers[6]["clusters"]
+    hosts = [host["domains"] for host in answers[6]["routes"][0]["virtual_hosts"]]
     assert hosts == [["a.test"]]  # of two objects with one key the last wins
 
 

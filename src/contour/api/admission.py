@@ -28,6 +28,8 @@ from contour.api.schema import FieldError
 
 # What etcd takes in one request: an API server would not take a larger object either.
 MAX_SIZE = 1536 << 10
+# All keys and values of an object's annotations together, as an API server counts them.
+MAX_ANNOTATIONS = 256 << 10
 
 
 class AdmissionError(DecodeError):
@@ -91,7 +93,15 @@ def _size_problem(source: Mapping[str, Any]) -> str:
         return "nested too deeply"
     except (ValueError, TypeError, OverflowError) as error:  # half a surrogate pair, a number that is no JSON
         return f"not an object that JSON can hold: {error}"
-    return f"{size} bytes, more than the {MAX_SIZE} that an object may have" if size > MAX_SIZE else ""
+    if size > MAX_SIZE:
+        return f"{size} bytes, more than the {MAX_SIZE} that an object may have"
+    metadata = source.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    if isinstance(annotations, Mapping):
+        total = sum(len(str(part).encode()) for pair in annotations.items() for part in pair)
+        if total > MAX_ANNOTATIONS:
+            return f"metadata.annotations: Too long: may not be more than {MAX_ANNOTATIONS} bytes"
+    return ""
 
 
 # --- metadata, and what differs between what is written and what is stored ----------------------------------------

@@ -7,6 +7,7 @@ line on stderr and exit status 1; no command prints the usage and exits 0; `@fil
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,11 +40,16 @@ class _Lazy(click.Group):
 
 
 @click.group(cls=_Lazy, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of the log.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    expose_value=False,
+    help="Format of the log; no command here writes one yet.",
+)
 @click.pass_context
-def contour(ctx: click.Context, log_format: str) -> None:
+def contour(ctx: click.Context) -> None:
     """Kubernetes ingress: turns Ingress and HTTPProxy objects into Envoy configuration."""
-    ctx.obj = {"log_format": log_format}
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -64,9 +70,16 @@ def _help(ctx: click.Context, names: tuple[str, ...]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0, or 1 after an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Whatever stands in an object can be printed, in any locale.
+            stream.reconfigure(errors="backslashreplace")
     try:
         expanded = _expand(sys.argv[1:] if arguments is None else arguments)
         status = contour.main(expanded, prog_name="contour", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as usage:
+        click.echo(usage.ctx.get_help() if usage.ctx else "")
+        sys.exit(0)
     except click.ClickException as error:
         hint = ", try --help" if isinstance(error, click.UsageError) else ""
         click.echo(f"contour: error: {error.format_message()}{hint}", err=True)

@@ -38,7 +38,7 @@ class Refused(click.ClickException):
     help="How configuration is delivered; classic: exactly as Contour does.",
 )
 @click.option("--xds-address", default="", help="Address of the xDS server (127.0.0.1).")
-@click.option("--xds-port", type=int, default=0, help="Port of the xDS server (8001).")
+@click.option("--xds-port", type=click.IntRange(0, 65535), default=0, help="Port of the xDS server (8001).")
 @click.option("--xds-resource-version", default="v3", help="Version of the xDS API; there is only v3.")
 def command(path: str, xds_resource_version: str, shape: ShapeName, **flags: Any) -> None:
     """Write the bootstrap configuration of an Envoy to PATH (`-`: standard output)."""

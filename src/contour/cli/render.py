@@ -36,7 +36,7 @@ def command(  # noqa: PLR0917  # click calls it by name
     if jsonl:
         return _serve(shape, skip_admission=skip_admission)
     from contour.control.refused import refused_status
-    from contour.control.render import render
+    from contour.control.render import build, findings, state
 
     try:
         sources = load(paths or ("-",), admission=not skip_admission)
@@ -44,11 +44,15 @@ def command(  # noqa: PLR0917  # click calls it by name
         raise click.ClickException(str(error)) from error
     for line in sources.notices:
         click.echo(line, err=True)
-    state = render(sources.objects.values(), settings(flags), shape, show_secrets=show_secrets)
-    state["status"] += [refused_status(key, text) for key, text in sources.refused.items()]
-    state["status"].sort(key=lambda entry: (entry["kind"], entry["namespace"], entry["name"]))
-    click.echo(_yaml(state) if output == "yaml" else _json(state))
-    return 2 if strict and any(_invalid(entry) for entry in state["status"]) else 0
+    pipeline = build(sources.objects.values(), settings(flags), shape)
+    problems = findings(pipeline)
+    for line in problems:
+        click.echo(line, err=True)
+    found = state(pipeline, shape, show_secrets=show_secrets)
+    found["status"] += [refused_status(key, text) for key, text in sources.refused.items()]
+    found["status"].sort(key=lambda entry: (entry["kind"], entry["namespace"], entry["name"]))
+    click.echo(_yaml(found) if output == "yaml" else _json(found))
+    return 2 if strict and (problems or any(_invalid(entry) for entry in found["status"])) else 0
 
 
 def _serve(shape: Any, *, skip_admission: bool) -> int:
@@ -66,19 +70,19 @@ def _serve(shape: Any, *, skip_admission: bool) -> int:
 
 
 def _invalid(entry: dict[str, Any]) -> bool:
-    return bool(entry["status"].get("currentStatus", "valid") != "valid")
+    return any(condition["status"] != "True" for condition in entry["status"].get("conditions", ()))
 
 
-def _yaml(state: dict[str, Any]) -> str:
+def _yaml(found: dict[str, Any]) -> str:
     import msgspec
     import yaml
 
-    plain = msgspec.to_builtins(state)  # protobuf's JSON has ordered dictionaries, which YAML would mark
+    plain = msgspec.to_builtins(found)  # protobuf's JSON has ordered dictionaries, which YAML would mark
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return str(yaml.dump(plain, Dumper=dumper, sort_keys=False, allow_unicode=True)).rstrip()
 
 
-def _json(state: dict[str, Any]) -> str:
+def _json(found: dict[str, Any]) -> str:
     import msgspec
 
-    return msgspec.json.format(msgspec.json.encode(state), indent=2).decode()
+    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()

@@ -12,4 +12,6 @@ from contour.status.conditions import http_proxy_status
 def refused_status(key: ObjectRef, text: str) -> dict[str, Any]:
     """An entry of `status` for an object that an API server would refuse; `text` names the field and the reason."""
     block = http_proxy_status(Verdict((Finding("SchemaError", "Invalid", text),)), 0, {})
+    if key.kind != "HTTPProxy":
+        block = {"conditions": block["conditions"]}
     return {"kind": key.kind, "namespace": key.namespace, "name": key.name, "status": block}

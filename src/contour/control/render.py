@@ -41,18 +41,36 @@ REDACTED = "[redacted]"
 
 
 def render(objects: Iterable[Object], settings: Settings, shape: ShapeName, *, show_secrets: bool = False) -> State:
-    """Build the state of `objects` from scratch. Of two objects with one key the last wins."""
+    """The state of `objects`, built from scratch. Of two objects with one key the last wins."""
+    return state(build(objects, settings, shape), shape, show_secrets=show_secrets)
+
+
+def build(objects: Iterable[Object], settings: Settings, shape: ShapeName) -> Pipeline:
+    """A pipeline that holds `objects`, up to date."""
     pipeline = Pipeline(settings, (shape,))
     for obj in objects:
         pipeline.store.apply(obj)
     pipeline.commit()
-    state = resources(pipeline, shape)
+    return pipeline
+
+
+def state(pipeline: Pipeline, shape: ShapeName, *, show_secrets: bool) -> State:
+    """All sections and `status`."""
+    found = resources(pipeline, shape)
     if not show_secrets:
-        for secret in state["secrets"]:
+        for secret in found["secrets"]:
             if "private_key" in secret.get("tls_certificate", {}):
                 secret["tls_certificate"]["private_key"] = {"inline_string": REDACTED}
-    state["status"] = statuses(pipeline)
-    return state
+    found["status"] = statuses(pipeline)
+    return found
+
+
+def findings(pipeline: Pipeline) -> list[str]:
+    """What is wrong with objects that have no place for it in their status: Ingress."""
+    found = {entry for _, host in pipeline.graph.hosts.items() for entry in host.findings}
+    return [
+        f"{key.kind} {key.namespace}/{key.name}: {finding.reason}: {finding.message}" for key, finding in sorted(found)
+    ]
 
 
 def resources(pipeline: Pipeline, shape: ShapeName) -> State:

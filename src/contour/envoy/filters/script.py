@@ -8,4 +8,4 @@ from importlib.resources import files
 
 @cache
 def script(name: str) -> str:
-    return (files("contour.envoy") / "lua" / f"{name}.lua").read_text()
+    return (files("contour.envoy") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
