@@ -28,20 +28,20 @@ _PORT = click.IntRange(0, 65535)
 
 # Flag, type, help; in alphabetical order, as the help lists them.
 _FLAGS: tuple[tuple[str, Any, str], ...] = (
-    ("--envoy-http-access-log", str, "Path of the access log of the HTTP listener."),
-    ("--envoy-https-access-log", str, "Path of the access log of the HTTPS listener."),
-    ("--envoy-service-http-address", _IP(), "Address of the HTTP listener."),
-    ("--envoy-service-http-port", _PORT, "Port of the HTTP listener."),
-    ("--envoy-service-https-address", _IP(), "Address of the HTTPS listener."),
-    ("--envoy-service-https-port", _PORT, "Port of the HTTPS listener."),
-    ("--envoy-service-name", str, "Service whose address is copied into the status of objects."),
-    ("--envoy-service-namespace", str, "Namespace of that Service."),
-    ("--ingress-class-name", str, "Ingress classes to serve, separated by commas."),
+    ("--envoy-http-access-log", str, "Path of the access log of the HTTP listener (/dev/stdout)."),
+    ("--envoy-https-access-log", str, "Path of the access log of the HTTPS listener (/dev/stdout)."),
+    ("--envoy-service-http-address", _IP(), "Address of the HTTP listener (0.0.0.0)."),
+    ("--envoy-service-http-port", _PORT, "Port of the HTTP listener (8080)."),
+    ("--envoy-service-https-address", _IP(), "Address of the HTTPS listener (0.0.0.0)."),
+    ("--envoy-service-https-port", _PORT, "Port of the HTTPS listener (8443)."),
+    ("--envoy-service-name", str, "Service whose address is copied into the status of objects (envoy)."),
+    ("--envoy-service-namespace", str, "Namespace of that Service (projectcontour)."),
+    ("--ingress-class-name", str, "Ingress classes to serve, separated by commas (none, and contour)."),
     ("--ingress-status-address", str, "Addresses for the status of objects, separated by commas."),
-    ("--root-namespaces", str, "Namespaces that may hold root HTTPProxies, separated by commas."),
-    ("--stats-address", _IP(), "Address of Envoy's stats and health listener."),
-    ("--stats-port", _PORT, "Port of Envoy's stats and health listener."),
-    ("--watch-namespaces", str, "Namespaces to look at, separated by commas."),
+    ("--root-namespaces", str, "Namespaces that may hold root HTTPProxies, separated by commas (all)."),
+    ("--stats-address", _IP(), "Address of Envoy's stats and health listener (0.0.0.0)."),
+    ("--stats-port", _PORT, "Port of Envoy's stats and health listener (8002)."),
+    ("--watch-namespaces", str, "Namespaces to look at, separated by commas (all)."),
 )
 
 # The other flags of `serve` are about its process and shape nothing; a list of its arguments may hold them.

@@ -9,5 +9,5 @@ import click
 
 @click.command()
 def command() -> None:
-    """Print the version."""
+    """Print the version, as YAML on standard error."""
     click.echo(f"version: {version('contour-ingress')}", err=True)
