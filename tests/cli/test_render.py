@@ -209,3 +209,10 @@ def test_a_hundred_requests_a_second() -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.stdout.count("\n") == 300
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
+
+
+def test_notices_and_errors_command_no_terminal() -> None:
+    done = contour(stdin='apiVersion: v1\nkind: "Pod\\e[2J\\n"\n')
+    assert done.stderr == "-:1: unknown kind v1 Pod\\x1b[2J\\n: skipped\n"
+    done = contour("-f", "no\x1b[2J.yaml")
+    assert done.stderr == "contour: error: no\\x1b[2J.yaml: No such file or directory\n"

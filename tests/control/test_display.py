@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
@@ -75,3 +78,32 @@ def test_a_full_terminal_says_how_much_is_left_out() -> None:
     assert "h05.test" in screen.getvalue()
     assert "h06.test" not in screen.getvalue()
     assert "and 44 more" in screen.getvalue()
+
+
+# A title for the terminal, a line of its own, text from right to left, a byte of a file name.
+NASTY = "a\x1b]0;title\x07\nb\u202ec\udcff\x9b"
+SHOWN = r"a\x1b]0;title\x07\nb\u202ec\xff\x9b"
+
+
+def test_no_text_commands_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = io.StringIO()
+    terminal = Terminal(Rows(row("a.test", "invalid", NASTY)), Console(file=screen, width=300, height=30))  # type: ignore[arg-type]
+    for shown in (display(Rows()), terminal):  # type: ignore[arg-type]
+        shown.show([row("a.test", "invalid", NASTY)], [row(NASTY)])
+        shown.problems([Problem(NASTY, 3, NASTY)])
+        shown.problems([])
+        shown.problems([Problem(NASTY, 3, NASTY)])
+        shown.note(NASTY)
+        shown.close()
+    lines = capsys.readouterr().out
+    assert lines.count(SHOWN) == 1 + 2 + 2 + 2 + 2 + 1
+    assert screen.getvalue().count(SHOWN) >= 4
+    for text in (lines, screen.getvalue()):
+        assert not set(NASTY) - set("abctile;]0 \n") & set(text)
+
+
+def test_an_encoding_that_lacks_a_character_ends_nothing() -> None:
+    program = "from contour.control.display import display; display(None).note('h\xe9llo \u2026')"
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, rb"h\xe9llo \u2026" + b"\n", b"")

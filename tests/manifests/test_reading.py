@@ -174,3 +174,19 @@ def test_only_changed_documents_are_decoded_again() -> None:
     assert calls == ["a", "b", "c", "a", "b"]
     assert second.entries[2].value is first.entries[2].value
     assert [entry.line for entry in second.entries] == [3, 12, 21]
+
+
+def test_half_a_character_in_json_costs_its_document() -> None:
+    spec = '"metadata": {"name": "%s"}, "spec": {"ports": [{"port": 80}]}'
+    text = "\n".join([
+        r'{"apiVersion": "v1", "kind": "Foo\ud800"}',
+        r'{"apiVersion": "v1", "kind": "Service", "\uDFFF": 1}',
+        r'{"apiVersion": "v1", "kind": "List", "items": [{"note": "\udc00\ud83d"}]}',
+        r'{"apiVersion": "v1", "kind": "Service", "note": "\ud83d\ude00", ' + spec % "whole" + "}",
+    ])  # fmt: skip
+    found = entries(text, as_json=True)
+    assert [(entry.line, entry.problem, entry.lost) for entry in found[:3]] == [
+        (line, "not Unicode text", True) for line in (1, 2, 3)
+    ]
+    assert found[3].key == ObjectRef("Service", "default", "whole")
+    assert not found[3].problem

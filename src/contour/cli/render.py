@@ -37,17 +37,18 @@ def command(  # noqa: PLR0917  # click calls it by name
         return _serve(shape, skip_admission=skip_admission)
     from contour.control.refused import refused_status
     from contour.control.render import build, findings, state
+    from contour.control.visible import visible
 
     try:
         sources = load(paths or ("-",), admission=not skip_admission)
     except SourceError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(visible(str(error))) from error
     for line in sources.notices:
-        click.echo(line, err=True)
+        click.echo(visible(line), err=True)
     pipeline = build(sources.objects.values(), settings(flags), shape)
     problems = findings(pipeline)
     for line in problems:
-        click.echo(line, err=True)
+        click.echo(visible(line), err=True)
     found = state(pipeline, shape, show_secrets=show_secrets)
     found["status"] += [refused_status(key, text) for key, text in sources.refused.items()]
     found["status"].sort(key=lambda entry: (entry["kind"], entry["namespace"], entry["name"]))

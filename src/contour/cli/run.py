@@ -26,10 +26,11 @@ def command(folder: str, envoy: str | None, **flags: Any) -> None:
     from contour.control.ports import PortError
     from contour.control.run import Options, run
     from contour.control.supervisor import EnvoyFailedError, EnvoyNotFoundError
+    from contour.control.visible import visible
     from contour.manifests.watch import FolderError
 
     given = frozenset(name for name, value in flags.items() if value is not None)
     try:
         asyncio.run(run(Options(Path(folder), settings(flags), envoy, given)))
     except (FolderError, PortError, EnvoyNotFoundError, EnvoyFailedError) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(visible(str(error))) from error

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Protocol
 
 from contour.control.table import Hosts, Row
+from contour.control.visible import visible
 from contour.manifests.folder import Problem
 
 
 class Display(Protocol):
+    """All text that comes here may be a user's: what is shown of it is `visible`."""
+
     def note(self, text: str) -> None:
         """Something that happened."""
 
@@ -24,6 +28,8 @@ class Display(Protocol):
 
 
 def display(hosts: Hosts) -> Display:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # an encoding may lack what objects are called
     if not sys.stdout.isatty():
         return _Lines()
     from contour.control.terminal import Terminal  # noqa: PLC0415  # rich takes 50 ms
@@ -38,7 +44,7 @@ class _Lines:
         self._problems: frozenset[Problem] = frozenset()
 
     def note(self, text: str) -> None:
-        print(text, flush=True)  # noqa: T201  # this is the program's output
+        print(visible(text), flush=True)  # noqa: T201  # this is the program's output
 
     def show(self, changed: Sequence[Row], gone: Sequence[Row]) -> None:
         width = max((len(row.host) for row in changed), default=0)

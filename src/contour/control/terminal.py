@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contour.control.table import VALID, Hosts, Row
+from contour.control.visible import visible
 from contour.manifests.folder import Problem
 
 # Lines of the terminal that are kept for what is not the table.
@@ -27,7 +28,7 @@ class Terminal:
         self._live.start()
 
     def note(self, text: str) -> None:
-        self._live.console.print(text, markup=False, highlight=False)
+        self._live.console.print(visible(text), markup=False, highlight=False)
 
     def show(self, changed: Sequence[Row], gone: Sequence[Row]) -> None:
         if changed or gone:
@@ -44,7 +45,7 @@ class Terminal:
     def _draw(self) -> None:
         room = max(_FEWEST_ROWS, self._live.console.height - _RESERVED_LINES)
         problems = self._found[: room // 2]
-        lines = [Text(str(problem), style="red") for problem in problems]
+        lines = [Text(visible(str(problem)), style="red") for problem in problems]
         if len(self._found) > len(problems):
             lines.append(Text(f"… and {len(self._found) - len(problems)} more problems", style="red"))
         self._live.update(Group(self._table(room - len(lines)), *lines), refresh=True)
@@ -56,5 +57,10 @@ class Terminal:
             table.add_column(title, no_wrap=title != "", overflow="fold")
         for row in rows:
             style = "green" if row.status == VALID else "red"
-            table.add_row(Text(row.host or "-"), Text(row.status, style=style), Text(row.name), Text(row.text))
+            table.add_row(
+                Text(visible(row.host) or "-"),
+                Text(row.status, style=style),
+                Text(visible(row.name)),
+                Text(visible(row.text)),
+            )
         return table

@@ -127,8 +127,24 @@ def _json(text: str, decode: Decode | None) -> Iterator[Entry]:
         except ValueError as error:
             yield Entry(line, None, None, str(error), lost=True)
             return
-        yield from _entries(value, line, decode)
+        if _SURROGATE.search(text, at, end) and not _is_unicode(value):
+            yield Entry(line, None, None, "not Unicode text", lost=True)
+        else:
+            yield from _entries(value, line, decode)
         at = _blank(text, end)
+
+
+# The text is UTF-8, so that only an escape can stand for half a character.
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _is_unicode(value: Any) -> bool:
+    """Whether keys and strings are characters only: no surrogate that lacks the other half of its pair."""
+    try:
+        jsonlib.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
