@@ -142,6 +142,27 @@ def test_values_come_back_as_they_were_written(world: World, values: list[str]) 
             assert (answer.seen.header(f"{name}-{i}") or "").encode("latin-1") == wanted
 
 
+PIECES = st.sampled_from(
+    ["%", "%", "%", "PROTOCOL", "HOSTNAME", "REQ(x-in)", "REQ(:path):2", "REQ(a?b)", "REQ(", "CONTOUR_NAMESPACE", "a", " ",
+     "START_TIME", "ENVIRONMENT(PATH)", 'UPSTREAM_METADATA(["a"])', "(", ")", ":1", "?"]
+)  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(values=st.lists(st.lists(PIECES, min_size=1, max_size=10).map("".join), min_size=4, max_size=8))
+def test_only_known_operators_are_evaluated(world: World, values: list[str]) -> None:
+    """However they are mixed with percent signs, Envoy takes the value and finds no other command in it."""
+    if not world.knows("Service", "shop/web"):
+        world.service("shop/web")
+    values = [value for value in values if value.strip()]
+    pairs = ", ".join(f"{{name: x-{i}, value: {quoted(value)}}}" for i, value in enumerate(values))
+    proxy(world, f"requestHeadersPolicy: {{set: [{pairs}]}}")
+    seen = world.get("site.test", "/p", [("x-in", "in")]).seen
+    for i, value in enumerate(values):
+        for unknown in ("START_TIME", "ENVIRONMENT(PATH)", 'UPSTREAM_METADATA(["a"])'):
+            assert (seen.header(f"x-{i}") or "").count(unknown) == value.count(unknown)
+
+
 # What a path or a host may hold that some template language would read as its own.
 LITERAL = st.text(alphabet="ab/%{}$()[]*+.\\'\"-_~^|@!,;:", min_size=1, max_size=20)
 

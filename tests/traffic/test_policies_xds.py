@@ -85,6 +85,18 @@ def test_switching_to_a_changed_cluster_loses_no_request(world: World) -> None:
     assert load.answers.keys() == {"shop/web"}
 
 
+def test_switching_to_a_cluster_that_has_to_be_healthy_first_loses_no_request(world: World) -> None:
+    world.service("shop/old")
+    new = world.service("shop/new")
+    world.proxy("shop/site", to("old"))
+    with Load(world.http, "site.test") as load:
+        check = "healthCheckPolicy: {path: /slow/150, timeoutSeconds: 1}"
+        world.proxy("shop/site", to("new").replace("}]}]", f"}}], {check}}}]"))
+        until(lambda: load.answers["shop/new"])
+    assert load.answers.keys() == {"shop/old", "shop/new"}
+    assert new.seen[0].path == "/slow/150"
+
+
 # --- what Envoy refuses -------------------------------------------------------------------------------------------
 
 REFUSED = [
