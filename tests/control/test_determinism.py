@@ -12,11 +12,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.control import universe
 
-EXAMPLES = int(os.environ.get("CONTOUR_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("CONTOUR_EXAMPLES", "100"))
+pytestmark = pytest.mark.timeout(60 + EXAMPLES)
+
 HASH_SEEDS = ("1", "2", "4", "6")
 ROOT = Path(__file__).parents[2]
 

@@ -24,7 +24,7 @@ from contour.dag.options import Options as GraphOptions
 from contour.envoy.resource import Withheld
 from contour.reactive import ChangeSet, Collection
 
-EXAMPLES = int(os.environ.get("CONTOUR_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("CONTOUR_EXAMPLES", "100"))
 pytestmark = pytest.mark.timeout(360 + EXAMPLES)  # to make a failure small takes hypothesis up to five minutes
 
 BOTH = ("scoped", "classic")

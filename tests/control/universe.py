@@ -72,7 +72,7 @@ def _secret(name: str, content: tuple[str, dict[str, bytes]]) -> Mapping:
     return secret(name, content[0], **content[1])
 
 
-secrets = st.builds(_secret, st.sampled_from(SECRETS), mostly(_CONTENTS[:5], _CONTENTS[5:]))
+secrets = st.builds(_secret, st.sampled_from(SECRETS), mostly(_CONTENTS[:6], _CONTENTS[6:]))
 delegations = st.builds(
     delegation,
     st.sampled_from(("vault/grant", "vault/other", "team/grant")),
@@ -289,7 +289,7 @@ roots, children = _proxies(NAMES, hosts, 2), _proxies(CHILDREN, st.just(""), 1)
 # (`one_of` counts a strategy once, however often it is listed.)
 objects: st.SearchStrategy[Mapping] = st.sampled_from(
     (
-        *(roots,) * 6, *(children,) * 2, secrets, secrets, services, slices, endpoints, delegations, ingresses,
+        *(roots,) * 6, *(children,) * 2, *(secrets,) * 3, services, *(slices,) * 2, endpoints, delegations, ingresses,
         load_balancers,
     )
 ).flatmap(lambda kind: kind)  # fmt: skip
@@ -304,7 +304,7 @@ BASIS: tuple[Mapping, ...] = (
         root(name, host, since, virtualhost=_tls(tls, ""), routes=[to("web")], includes=[{"name": "d"}])
         for name, host, since, tls in (
             ("shop/a", "*.w.test", DAYS[1], "cert"),
-            ("shop/b", "p.w.test", DAYS[3], "vault/cert"),
+            ("shop/b", "p.w.test", DAYS[3], "cert"),
             ("team/a", "q.w.test", DAYS[2], "cert"),
         )
     ),
