@@ -1,7 +1,7 @@
 """Make before break: nothing that uses a new cluster is sent before the cluster can serve.
 
 A new cluster is warming in Envoy until its endpoints have come, and a route to it answers 503 until then (envoy.md §3).
-So each change set has a gate: the new clusters that its listeners, routes and scopes mention. A cluster is ready when
+So in each change set a host has a gate: the new clusters that its scopes and routes mention. A cluster is ready when
 Envoy has acknowledged its endpoints (or the cluster itself, if it has none by EDS), a hinted health check has had its
 time, or the limit has passed.
 """
@@ -11,12 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import inf
 
-# Clusters times resources above which a gate takes all warming clusters rather than look which ones are mentioned.
+# Clusters times resources above which all wait for a cluster rather than look which ones mention it.
 _SEARCHES = 20_000
+
+ALL = None  # the gate of everything in a change set
+
+
+def host_of(name: str) -> str:
+    """What shares a gate: scopes and routes of one host, `GROUP/HOST`. When a host moves to another group, its old
+    scope must not start to refuse before the new one can be sent.
+    """
+    return name.rpartition("/")[2]
 
 
 class _Warming:
-    __slots__ = ("deadline", "endpoints", "hold", "nonce", "search", "sent")
+    __slots__ = ("deadline", "endpoints", "gates", "hold", "nonce", "search", "sent")
 
     def __init__(self, name: str, hold: float, deadline: float) -> None:
         self.hold = hold
@@ -25,6 +34,7 @@ class _Warming:
         self.endpoints: str | None = None  # of the version that was sent
         self.nonce = ""  # of the response that carries the endpoints, sent after the cluster
         self.deadline = deadline
+        self.gates: list[tuple[int, str | None]] = []  # that wait for this cluster
 
 
 class Barrier:
@@ -32,7 +42,7 @@ class Barrier:
         self._limit = limit
         self.warming: dict[str, _Warming] = {}
         self._by_endpoints: dict[str, set[str]] = {}
-        self._gates: dict[int, set[str]] = {}
+        self._gates: dict[int, dict[str | None, set[str]]] = {}  # by change set and host
         self.deadline = inf  # not later than the next thing that `expire` would do
 
     def expect(self, name: str, hold: float, now: float) -> None:
@@ -46,27 +56,33 @@ class Barrier:
         if name not in self.warming:
             return
         self._forget_endpoints(name)
-        del self.warming[name]
-        for sequence in [s for s, waits in self._gates.items() if name in waits]:
-            waits = self._gates[sequence]
-            waits.discard(name)
-            if not waits:
-                del self._gates[sequence]
+        for sequence, host in self.warming.pop(name).gates:
+            gates = self._gates[sequence]
+            gates[host].discard(name)
+            if not gates[host]:
+                del gates[host]
+                if not gates:
+                    del self._gates[sequence]
 
-    def close(self, sequence: int, bodies: list[bytes]) -> None:
-        """Gate a change set by the warming clusters that occur in the bytes of its resources.
+    def close(self, sequence: int, bodies: Mapping[str | None, list[bytes]]) -> None:
+        """Gate the hosts of a change set by the warming clusters that occur in the bytes of their resources; what is
+        under `ALL` gates all.
 
         A cluster is named in the bytes of whatever uses it, so this misses none; a chance match only waits a little.
         """
-        if len(self.warming) * len(bodies) > _SEARCHES:
-            waits = set(self.warming)
-        else:
-            waits = {n for n, w in self.warming.items() if any(w.search in body for body in bodies)}
-        if waits:
-            self._gates[sequence] = waits
+        resources = sum(map(len, bodies.values()))
+        # One with a health check would make all the others wait for long.
+        held = {n: w for n, w in self.warming.items() if w.hold > 0}
+        searched = next((s for s in (self.warming, held) if len(s) * resources <= _SEARCHES), {})
+        if resources:
+            self._wait(sequence, ALL, self.warming.keys() - searched.keys())
+        for host, parts in bodies.items():
+            self._wait(sequence, host, {n for n, w in searched.items() if any(w.search in part for part in parts)})
 
-    def open(self, sequence: int) -> bool:
-        return sequence not in self._gates
+    def open(self, sequence: int, host: str | None = None) -> bool:
+        """Whether a host of a change set waits for nothing; without a host: whether nothing in it does."""
+        gates = self._gates.get(sequence)
+        return gates is None or not (host is None or host in gates or ALL in gates)
 
     def clusters_sent(self, endpoints: Mapping[str, str | None], now: float) -> None:
         """Clusters and the endpoints that they wait for; a newer version of one that is still warming starts again."""
@@ -112,6 +128,13 @@ class Barrier:
         item.nonce = ""
         item.deadline = now + min(item.hold, self._limit)
         self.deadline = min(self.deadline, item.deadline)
+
+    def _wait(self, sequence: int, host: str | None, clusters: set[str]) -> None:
+        if clusters:
+            waits = self._gates.setdefault(sequence, {}).setdefault(host, set())
+            for name in clusters - waits:
+                waits.add(name)
+                self.warming[name].gates.append((sequence, host))
 
     def _forget_endpoints(self, name: str) -> None:
         endpoints = self.warming[name].endpoints

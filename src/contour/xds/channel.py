@@ -41,7 +41,7 @@ class Mark(NamedTuple):
         return self if older is None or older.first >= self.first else self._replace(first=older.first)
 
 
-MaySet = Callable[[Mark], bool]
+MaySet = Callable[[str, Mark], bool]
 MayRemove = Callable[[str, Mark], bool]
 
 
@@ -78,7 +78,8 @@ class Channel:
         self._delta = delta
         self._full_state = not delta and type_url in _FULL_STATE
         self._owed = False  # an answer is owed even if it is empty
-        self._loading = True  # nothing has been sent, and the client came with nothing
+        self.loading = True  # nothing has been sent, and the client came with nothing
+        self._certain = delta  # what the client has is known; else it may have more from an earlier stream
         self._digest = 0  # of `known`: the version of a state-of-the-world response
         self._again: set[str] = set()  # asked for again while in flight
         self._suspects: list[dict[str, Mark]] = []  # parts of a refused response, each to be tried alone
@@ -94,7 +95,7 @@ class Channel:
         """`versions`: what the client says it has, on its first request; None on a later one."""
         for name, version in (versions or {}).items():
             self.known[name] = claimed(name, version)
-            self._loading = False
+            self.loading = False
         update = self.subscription.delta(subscribe, unsubscribe)
         for name in update.tell:
             # On a new stream a client names everything again and says which versions it has, so as not to be sent them
@@ -188,7 +189,7 @@ class Channel:
             return None  # nothing to say, or what there is to say is held back
         for name in self._salts.keys() & present.keys():
             present[name] = other(present[name], self._salts[name])
-        self._owed = self._loading = False
+        self._owed = self.loading = False
         self.last_nonce = nonce()
         data = self._encode(present, removed)
         self.flight = Flight(self.last_nonce, now, present, tuple(removed), marks | removed, data)
@@ -208,14 +209,14 @@ class Channel:
         """What is due and allowed. The first load is one response: Envoy serves after the first, with what that holds."""
         present: dict[str, Entry] = {}
         marks: dict[str, Mark] = {}
-        unlimited = self._loading or not self._delta
+        unlimited = self.loading or not self._delta
         space, done = BATCH_BYTES, []
         for name, mark in self.due.items():
             item = self._wanted(name)
             if item is None:  # refused since it became due
                 self.due_removal[name] = mark
             elif self._differs(name, item):
-                if not may_set(mark):
+                if not may_set(name, mark):
                     continue
                 present[name], marks[name] = item, mark
                 space -= len(item.body)
@@ -233,6 +234,7 @@ class Channel:
             have = self.known.get(name)
             if have is None or have is ABSENT or self._wanted(name) is not None:
                 done.append(name)
+                self._owed = self._owed or (self._full_state and not self._certain)
             elif not self._delta and not self._full_state:
                 # State of the world cannot say that such a resource is gone ("Deleting Resources").
                 self._know(name, None)
@@ -265,6 +267,7 @@ class Channel:
 
     def acknowledge(self) -> Answer:
         flight = self._landed()
+        self._certain = True
         accepted = self._take(flight, flight.present)
         self._take_removals(flight)
         return Answer(flight, accepted)

@@ -31,7 +31,7 @@ from contour.envoy.resource import (
     TypeUrl,
 )
 from contour.xds import refusal
-from contour.xds.barrier import Barrier
+from contour.xds.barrier import ALL, Barrier, host_of
 from contour.xds.channel import Answer, Channel, Flight, Mark, MayRemove, MaySet
 from contour.xds.events import (
     Accepted,
@@ -149,6 +149,7 @@ class Stream:
         mark = self._mark(now)
         if isinstance(event, StateRequest):
             channel.subscribe_state(event.names, mark, first=first)
+            self._reconnected = self._reconnected or (first and bool(event.version))
         elif first or event.subscribe or event.unsubscribe:
             channel.subscribe_delta(event.subscribe, event.unsubscribe, event.initial_versions if first else None, mark)
             self._reconnected = self._reconnected or bool(event.initial_versions)
@@ -204,12 +205,15 @@ class Stream:
                 self._expect(clusters, name, mark.since)
         if not self._barrier.warming:
             return
-        bodies = []
+        bodies: dict[str | None, list[bytes]] = {}
         for type_url in _GATED:
             if type_url in self.channels and type_url in names:
-                due = self.channels[type_url].due
-                entries = (self.snapshot.fetched(type_url, n) for n in names[type_url] if n in due)
-                bodies += [entry.body for entry in entries if entry is not None]
+                channel = self.channels[type_url]
+                for name in names[type_url]:
+                    entry = self.snapshot.fetched(type_url, name) if name in channel.due else None
+                    if entry is not None:
+                        # A first load is one response, so it waits as one.
+                        bodies.setdefault(ALL if channel.loading else host_of(name), []).append(entry.body)
         self._barrier.close(mark.sequence, bodies)
 
     def _expect(self, clusters: Channel, name: str, now: float) -> None:
@@ -217,9 +221,16 @@ class Stream:
         if clusters.has(name):
             return
         if name in clusters.due:
-            self._barrier.expect(name, self.snapshot.health_holds.get(name, 0.0), now)
+            # Where nothing is served that could break, nothing waits for a health check, which may never pass.
+            self._barrier.expect(name, self.snapshot.health_holds.get(name, 0.0) if self._serves() else 0.0, now)
         elif not clusters.being_sent(name):
             self._barrier.drop(name)
+
+    def _serves(self) -> bool:
+        """The client has had its first load, here or on an earlier stream, and that was not empty."""
+        channels = self._present(*_GATED)
+        loaded = not any(channel.loading for channel in channels)
+        return self._reconnected or (loaded and any(channel.known or channel.flight for channel in channels))
 
     def _mark(self, now: float) -> Mark:
         self._sequence += 1
@@ -273,11 +284,11 @@ class Stream:
 
     def _may_set(self, type_url: TypeUrl) -> MaySet:
         if not self._ordered or type_url not in _GATED:
-            return lambda _mark: True
-        if type_url != LISTENER:
-            return lambda mark: self._barrier.open(mark.sequence)
-        routes = self._present(ROUTE, SCOPED_ROUTE)
-        return lambda mark: self._barrier.open(mark.sequence) and all(channel.sent(mark.sequence) for channel in routes)
+            return lambda _name, _mark: True
+        users = self._present(ROUTE, SCOPED_ROUTE) if type_url == LISTENER else ()
+        return lambda name, mark: self._barrier.open(mark.sequence, host_of(name)) and all(
+            channel.sent(mark.sequence) for channel in users
+        )
 
     def _may_remove(self, type_url: TypeUrl, now: float) -> MayRemove:
         if not self._ordered:
