@@ -269,3 +269,44 @@ async def test_a_link_to_itself_is_told(seen: Seen, root: Path) -> None:
     assert str(seen.folder.problems()[0]) == f"{root}/l.yaml: not a regular file"
     (root / "l.yaml").unlink()
     await seen.until(lambda: not seen.folder.problems())
+
+
+async def test_a_name_that_is_not_utf_8_costs_no_event(seen: Seen, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_RESCAN", 60.0)
+    await seen.until(lambda: bool(seen.objects))
+    other, odd = (Path(os.fsdecode(os.fsencode(root) + name)) for name in (b"/\xff.txt", b"/\xfe\xff.yaml"))
+    times = []
+    for port in range(2, 8):
+        write(other, "x")
+        write(odd, service("odd", port))
+        await asyncio.sleep(0.06)
+        (root / "a.yaml").write_text(service("a", port))
+        times.append(await seen.until(lambda port=port: seen.objects["a"] == port == seen.objects.get("odd")))
+    assert sorted(times)[3] < 0.2
+
+
+def large(port: int) -> str:
+    return "---\n".join(service(f"s{number}", port) for number in range(2000))
+
+
+async def test_a_small_file_does_not_wait_for_a_large_one(seen: Seen, root: Path) -> None:
+    (root / "large.yaml").write_text(large(1))
+    await asyncio.sleep(0.05)
+    (root / "a.yaml").write_text(service("a", 2))
+    assert await seen.until(lambda: seen.objects["a"] == 2) < 0.4
+    assert "s1999" not in seen.objects
+    # Saved again while it is read: what it held last comes last.
+    (root / "large.yaml").write_text(large(2))
+    await seen.until(lambda: seen.objects.get("s1999") == 2, 10)
+    (root / "large.yaml").write_text(large(3))
+    await asyncio.sleep(0.05)
+    (root / "large.yaml").write_text(service("s0", 4))
+    await seen.until(lambda: seen.objects["s0"] == 4 and "s1999" not in seen.objects, 10)
+    assert {name: seen.objects[name] for name in seen.objects if name.startswith("s")} == {"s0": 4}
+
+
+async def test_an_object_that_moves_to_a_large_file_is_never_gone(seen: Seen, root: Path) -> None:
+    (root / "large.yaml").write_text("---\n".join([large(1), service("a", 2)]))
+    (root / "a.yaml").unlink()
+    await seen.until(lambda: seen.objects.get("a") == 2, 10)
+    assert seen.dropped == []

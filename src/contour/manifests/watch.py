@@ -51,6 +51,8 @@ class _Signature(NamedTuple):
     regular: bool
 
 
+_Readings = list[tuple[str, Contents | Unreadable | Gone]]
+
 _UNKNOWN = _Signature(0, 0, 0, 0, 0, regular=False)
 
 
@@ -79,22 +81,27 @@ class _Watcher:
         self._source: _Source | None = None
         self._next_look = 0.0
         self._settling = False
+        # What is being read away from the event loop, and since when. A file among it that changes once more has to
+        # wait, so that what was read first never comes last.
+        self._readings: dict[asyncio.Task[_Readings], float] = {}
+        self._busy: set[str] = set()
+        self._again: dict[str, _Signature | None] = {}
 
     async def run(self) -> AsyncIterator[Batch]:
         notice = self._open()
-        yield Batch(await self._look(), notice)
+        yield Batch(await self._look_at_all(), notice)
         while True:
             paths = await self._wait()
-            changes = self._state.expire(time.monotonic())
+            changes = self._finish() + self._expire()
             if not self._same_root():
                 yield Batch(changes, f"{self._root} is gone: what it held is kept")
                 await self._return()
                 notice = self._open()
-                yield Batch(await self._look(), notice or f"{self._root} is back")
+                yield Batch(await self._look_at_all(), notice or f"{self._root} is back")
                 continue
             if paths:
                 files = {path: _signature(path) for path in paths if path.endswith(SUFFIXES) and not _hidden(path)}
-                changes += await self._take({path: signature for path, signature in files.items() if signature})
+                changes += self._take({path: signature for path, signature in files.items() if signature})
                 if any(files.get(path) is None for path in paths):
                     # Folders, links to folders, what is gone: the names of the events do not tell all about them.
                     self._next_look, self._settling = 0.0, True
@@ -106,10 +113,14 @@ class _Watcher:
         if self._source is not None:
             self._source.close()
             self._source = None
+        for task in self._readings:
+            task.cancel()
 
     def _open(self) -> str:
         """Watch the folder that has the name now."""
-        self.close()
+        if self._source is not None:
+            self._source.close()
+            self._source = None
         self._identity = _identity(self._root)
         try:
             self._source = _Source(self._root, self._events)
@@ -125,8 +136,10 @@ class _Watcher:
             await asyncio.sleep(_POLL)
 
     async def _wait(self) -> set[str]:
-        """Paths of the next events; none when it is time to look again, or to drop what has been missing."""
-        deadline = min(self._next_look, self._state.deadline or self._next_look)
+        """Paths of the next events; none when a reading ended, or it is time to look again or to drop what is missing."""
+        deadline = self._next_look
+        if not self._readings and self._state.deadline is not None:
+            deadline = min(deadline, self._state.deadline)
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
                 paths = await self._events.get()
@@ -136,7 +149,7 @@ class _Watcher:
             paths |= self._events.get_nowait()
         return paths
 
-    async def _look(self) -> list[Change]:
+    async def _look(self, *, together: bool = False) -> list[Change]:
         """Compare the whole folder with what is known of it."""
         started = time.monotonic()
         found = await asyncio.to_thread(lambda: dict(sorted(_walk(str(self._root), self._signatures))))
@@ -148,21 +161,71 @@ class _Watcher:
         now = time.monotonic()
         self._next_look = now + (_SETTLE if self._settling else max(pause, (now - started) / share))
         self._settling = False
-        return await self._take(changed)
+        return self._take(changed, together=together)
 
-    async def _take(self, files: Mapping[str, _Signature | None]) -> list[Change]:
-        """Read files that changed, away from the event loop if that takes long, and feed what they hold."""
-        if sum(signature.size for signature in files.values() if signature) > LARGE:
-            readings = await asyncio.to_thread(self._read, files)
+    async def _look_at_all(self) -> list[Change]:
+        """The whole folder as one change, the files in order of their names."""
+        changes: list[Change] = []
+        while self._readings:
+            await asyncio.wait(self._readings)
+            changes += self._finish()
+        changes += await self._look(together=True)
+        while self._readings:
+            await asyncio.wait(self._readings)
+            changes += self._finish()
+        return changes
+
+    def _expire(self) -> list[Change]:
+        """Drop what is missing, unless a file that is being read may have it: since before that began."""
+        return self._state.expire(min((time.monotonic(), *self._readings.values())))
+
+    def _take(self, files: Mapping[str, _Signature | None], *, together: bool = False) -> list[Change]:
+        """Read files that changed and feed what they hold.
+
+        What takes long is read away from the event loop, each large file by itself: nothing else waits for it.
+        """
+        now: dict[str, _Signature | None] = {}
+        for path, signature in files.items():
+            if path in self._busy:
+                self._again[path] = signature
+                continue
+            self._remember(path, signature)
+            if signature is not None and signature.size > LARGE and not together:
+                self._start({path: signature})
+            else:
+                now[path] = signature
+        if sum(signature.size for signature in now.values() if signature) > LARGE:
+            self._start(now)
+            return []
+        return self._feed(self._read(now))
+
+    def _remember(self, path: str, signature: _Signature | None) -> None:
+        if signature is None:
+            self._signatures.pop(path, None)
         else:
-            readings = self._read(files)
+            self._signatures[path] = signature
+
+    def _start(self, files: Mapping[str, _Signature | None]) -> None:
+        self._busy |= files.keys()
+        task = asyncio.create_task(asyncio.to_thread(self._read, files))
+        self._readings[task] = time.monotonic()
+        task.add_done_callback(lambda _: self._events.put_nowait(set()))
+
+    def _finish(self) -> list[Change]:
+        """Feed what has been read meanwhile, and read again what has changed since."""
+        changes: list[Change] = []
+        for task in [task for task in self._readings if task.done()]:
+            del self._readings[task]
+            readings = task.result()
+            self._busy -= {path for path, _ in readings}
+            changes += self._feed(readings)
+            again = {path: self._again.pop(path) for path, _ in readings if path in self._again}
+            changes += self._take(again)
+        return changes
+
+    def _feed(self, readings: _Readings) -> list[Change]:
         changes = []
         for path, reading in readings:
-            signature = files[path]
-            if signature is None:
-                self._signatures.pop(path, None)
-            else:
-                self._signatures[path] = signature
             if isinstance(reading, Contents):
                 self._contents[path] = reading
             elif isinstance(reading, Gone):
@@ -170,7 +233,7 @@ class _Watcher:
             changes += self._state.feed(path, reading, time.monotonic())
         return changes
 
-    def _read(self, files: Mapping[str, _Signature | None]) -> list[tuple[str, Contents | Unreadable | Gone]]:
+    def _read(self, files: Mapping[str, _Signature | None]) -> _Readings:
         return [(path, _read(path, signature, self._contents.get(path))) for path, signature in files.items()]
 
 
@@ -193,10 +256,25 @@ class _Source:
 
     def _run(self, events: asyncio.Queue[set[str]]) -> None:
         while not self._stop.is_set():
-            found = self._notify.watch(_DEBOUNCE, _STEP, 1000, self._stop)
+            try:
+                found = self._notify.watch(_DEBOUNCE, _STEP, 1000, self._stop)
+            except RuntimeError:  # a name that is not UTF-8: it tells of that event again and again
+                self._renew()
+                found = {(0, self._absolute)}
             if isinstance(found, set) and not self._stop.is_set():
                 paths = {self._root + path.removeprefix(self._absolute) for _, path in found}
                 self._loop.call_soon_threadsafe(events.put_nowait, paths)
+
+    def _renew(self) -> None:
+        """Watch anew. Whoever gets the folder's own name as an event looks at all of it."""
+        self._notify.close()
+        while not self._stop.is_set():
+            try:
+                self._notify = RustNotify([self._absolute], False, False, 0, True, True)
+            except (OSError, RuntimeError):  # gone, or no watches left: until then others look again and again
+                self._stop.wait(_RESCAN)
+            else:
+                return
 
 
 def check(root: Path) -> None:
