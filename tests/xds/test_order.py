@@ -263,3 +263,82 @@ def test_a_cluster_that_returns_while_it_lingers_is_never_removed(world):
     world.publish({"C": ([cluster("a")], [])})
     world.pass_time(60)
     assert client.settle() == []
+
+
+def checked(world: World, *clients) -> None:
+    """A new cluster with a health check and, in the same change set, hosts that have nothing to do with it."""
+    world.publish(
+        {
+            "C": ([cluster("slow", endpoints="e-slow"), cluster("new", endpoints="e-new")], []),
+            "E": ([res("e-slow"), res("e-new")], []),
+            "SR": (
+                [res("a/checked", "slow"), res("b/checked", "421"), res("a/other", "new"), res("a/edited")],
+                ["host"],
+            ),
+        },
+        holds={"slow": 3.0},
+    )
+    for client in clients:
+        client.ask("E", "e-slow", "e-new")
+        client.ack("C")
+        client.ack("E")
+
+
+def test_only_the_host_that_uses_it_waits_for_a_health_check(world):
+    client = running(world)
+    checked(world, client)
+    assert client.heard() == ["C+slow,new", "SR+a/edited", "E+e-slow,e-new"]
+    client.ack("SR")
+    assert client.heard() == ["SR+a/other"]
+    client.ack("SR")
+    world.pass_time(2.9)
+    assert client.heard() == []
+    world.pass_time(0.2)
+    assert client.heard() == ["SR+a/checked,b/checked-host"]
+
+
+def test_only_the_host_that_uses_it_waits_for_a_health_check_in_a_large_change(world):
+    client = running(world)
+    many = [f"new{i}" for i in range(200)]
+    world.publish(
+        {
+            "C": ([cluster("slow"), *(cluster(name) for name in many)], []),
+            "SR": ([res("checked", "slow"), *(res(f"h{name}", name) for name in many)], []),
+        },
+        holds={"slow": 3.0},
+    )
+    client.heard()
+    client.ack("C")
+    assert client.heard() == ["SR+" + ",".join(f"h{name}" for name in many)]
+    client.ack("SR")
+    world.pass_time(3.1)
+    assert client.heard() == ["SR+checked"]
+
+
+def test_a_first_load_does_not_wait_for_health_checks(world):
+    checked(world)
+    world.publish({"L": ([res("l", "1")], [])})
+    client = world.client()
+    client.ask("C")
+    assert client.heard() == ["C+slow,new"]
+    client.ask("E", "e-slow", "e-new")
+    client.ack("C")
+    client.ask("L")
+    client.ask("SR")
+    assert client.heard() == ["E+e-slow,e-new", "L+l"]  # which is not used before there are scopes
+    client.ack("E")
+    assert client.heard() == ["SR+a/checked,b/checked,a/other,a/edited"]
+
+
+def test_a_client_that_comes_back_waits_for_health_checks(world):
+    running(world)
+    checked(world)
+    client = world.client()
+    client.ask("C", has={"old": cluster("old", endpoints="e-old").version})
+    client.ask("E", "e-slow", "e-new")
+    client.ack("C")
+    client.ack("E")
+    client.ask("SR", has={"host": res("host", "uses old").version})
+    assert client.settle() == ["C+slow,new", "E+e-slow,e-new", "SR+a/other,a/edited"]
+    world.pass_time(3.1)
+    assert client.settle() == ["SR+a/checked,b/checked-host"]

@@ -286,8 +286,8 @@ class Stream:
         if not self._ordered or type_url not in _GATED:
             return lambda _name, _mark: True
         users = self._present(ROUTE, SCOPED_ROUTE) if type_url == LISTENER else ()
-        return lambda name, mark: self._barrier.open(mark.sequence, host_of(name)) and all(
-            channel.sent(mark.sequence) for channel in users
+        return lambda name, mark: (
+            self._barrier.open(mark.sequence, host_of(name)) and all(channel.sent(mark.sequence) for channel in users)
         )
 
     def _may_remove(self, type_url: TypeUrl, now: float) -> MayRemove:
