@@ -208,7 +208,7 @@ class Agreement(RuleBasedStateMachine):
                         assert name not in state
                     elif resource is not None and not resource.version.startswith(str(BAD)):
                         assert state.get(name) == resource.version, (client.delta, kind, name)
-                    elif resource is None and kind in (CLUSTER, ENDPOINTS) and any_refused:
+                    elif resource is None and kind in (CLUSTER, ENDPOINTS, SECRET) and any_refused:
                         pass  # the last good version of what was refused may use it: it stays
                     elif resource is None and (client.delta or kind in WHOLE):
                         assert name not in state, (client.delta, kind, name)

@@ -161,13 +161,12 @@ class Channel:
 
     def kept(self) -> Iterator[Entry]:
         """What the client goes on with because it is not to have the current version."""
-        for type_url, name in (*self._snapshot.refused, *self._snapshot.withheld):
-            have = self.known.get(name) if type_url == self.type_url else None
-            if have is not None:
-                yield have
-        for name, version in self._refused_here.items():
-            current, have = self._snapshot.tables[self.type_url].get(name), self.known.get(name)
-            if current is not None and have is not None and current.version == version:
+        names = [name for type_url, name in self._snapshot.refused if type_url == self.type_url]
+        table = self._snapshot.tables[self.type_url]
+        names += (n for n, version in self._refused_here.items() if n in table and table[n].version == version)
+        for name in names:
+            have = self.known.get(name)
+            if have is not None and _real(have):
                 yield have
 
     # Sending
