@@ -22,7 +22,7 @@ _ROUTE = re.compile(r"^routes\[(\d+)\]")
 _STATUSES = range(100, 600)
 _MAX_BODY = 4096  # Envoy's default
 _MAX_WEIGHT = 2**32 - 1
-_MAX_SECONDS = (2**63 - 1) // 1_000_000_000  # of a duration, which Envoy counts in nanoseconds
+_MAX_SECONDS = (2**63 - 1) // 1_000_000_000 - 1  # of a duration, which Envoy counts in nanoseconds
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
