@@ -80,6 +80,40 @@ def test_a_full_terminal_says_how_much_is_left_out() -> None:
     assert "and 44 more" in screen.getvalue()
 
 
+def test_long_texts_hide_neither_problems_nor_what_is_left_out() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=110, height=30)
+    rows = Rows(*(row(f"h{number:02}.test", "invalid", "something is wrong here: " * 20) for number in range(40)))
+    shown = Terminal(rows, console)  # type: ignore[arg-type]
+    shown.problems([Problem(f"p{number:02}.yaml", 3, "no good " * 30) for number in range(12)])
+    start = len(screen.getvalue())
+    shown.show([row("h00.test")], [])
+    drawn = screen.getvalue()[start:]
+    shown.close()
+    assert drawn.count("\n") < 30
+    for part in (
+        "p00.yaml:3: no good",
+        "p10.yaml:3: ",
+        "… and 1 more problems",
+        "h00.test",
+        "h09.test",
+        "… and 30 more",
+    ):
+        assert part in drawn
+    assert drawn.index("p10.yaml") < drawn.index("h00.test")
+
+
+def test_long_texts_are_whole_where_there_is_room() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=60, height=30)
+    text = " ".join(f"word{number}" for number in range(20))
+    shown = Terminal(Rows(row("a.test", "invalid", text)), console)  # type: ignore[arg-type]
+    shown.problems([Problem("x.yaml", 3, text)])
+    shown.close()
+    assert screen.getvalue().count("word19") >= 2
+    assert "…" not in screen.getvalue()
+
+
 # A title for the terminal, a line of its own, text from right to left, a byte of a file name.
 NASTY = "a\x1b]0;title\x07\nb\u202ec\udcff\x9b"
 SHOWN = r"a\x1b]0;title\x07\nb\u202ec\xff\x9b"
