@@ -174,3 +174,23 @@ def test_secrets_on_the_stream_of_routes(world):
     client = world.client(delta=False, kind="R")
     client.ask("S")
     assert client.settle() == ["S+a"]
+
+
+def test_a_refusal_on_a_new_stream_removes_nothing(world):
+    """An empty list of listeners would take away the one that the client still runs."""
+    world.publish({"L": ([res("l", "bad")], [])})
+    client = world.client(delta=False)
+    client.ask("L")
+    assert client.heard() == ["L+l"]
+    client.nack("L")
+    assert client.heard() == []
+
+
+def test_what_is_gone_is_told_even_if_the_first_answer_was_refused(world):
+    world.publish({"L": ([res("l", "bad")], [])})
+    client = world.client(delta=False)
+    client.ask("L")
+    client.heard()
+    client.nack("L")
+    world.publish({"L": ([], ["l"])})
+    assert client.heard() == ["L"]

@@ -233,7 +233,8 @@ class Channel:
             have = self.known.get(name)
             if have is None or have is ABSENT or self._wanted(name) is not None:
                 done.append(name)
-                self._owed = self._owed or (self._full_state and not self._certain)
+                gone = name not in self._snapshot.tables[self.type_url]
+                self._owed = self._owed or (gone and self._full_state and not self._certain)
             elif not self._delta and not self._full_state:
                 # State of the world cannot say that such a resource is gone ("Deleting Resources").
                 self._know(name, None)
