@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import os
+import pty
 import re
 import signal
 import socket
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +21,7 @@ import pytest
 from contour.testing.backends import Backend
 from contour.testing.certs import Authority
 from contour.testing.clients import Http1, connect, get, get_tls
+from contour.testing.envoy import free_port
 from contour.testing.running import RunError, Running
 
 pytestmark = pytest.mark.traffic
@@ -139,6 +144,50 @@ def test_a_signal_ends_it_cleanly_and_envoy_too(folder: Path, number: int) -> No
     assert not any(alive(pid) for pid in envoys)
     assert not run.directory.exists()
     assert "Traceback" not in "\n".join(run.lines)
+
+
+def test_the_end_of_its_terminal_leaves_nothing(folder: Path) -> None:
+    """The kernel and the shell both tell it, and what it still says goes nowhere."""
+    with tempfile.TemporaryDirectory() as temporary:
+        terminal, end = pty.openpty()
+        ports = [f"--envoy-service-{scheme}-port={free_port()}" for scheme in ("http", "https")]
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from contour.cli import main; main()", "run", str(folder), *ports],
+            stdin=end, stdout=end, stderr=end, env=os.environ | {"TMPDIR": temporary}, process_group=0,
+        )  # fmt: skip
+        os.close(end)
+        said = b""
+        while b"until this ends" not in said:
+            said += os.read(terminal, 1 << 16)
+        (directory,) = Path(temporary).glob("contour-run-*")
+        os.close(terminal)
+        while process.poll() is None:
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.002)
+        assert not directory.exists()
+
+
+def test_the_next_run_removes_what_a_killed_one_left(folder: Path) -> None:
+    killed = Running(folder).start()
+    killed.stop(signal.SIGKILL)
+    assert killed.directory.exists()
+    with Running(folder) as run:
+        assert not killed.directory.exists()
+        assert run.directory.exists()
+
+
+def test_what_envoy_is_told_can_be_asked_for(folder: Path) -> None:
+    with Running(folder) as run:
+        arguments = run.wait_for("^configuration, in the classic shape: ").partition(": contour ")[2].split()
+        program = [sys.executable, "-u", "-c", "from contour.cli import main; main()", *arguments]
+        with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as asking:
+            assert asking.stdout
+            said = ""
+            while "ingress_http" not in said:
+                line = asking.stdout.readline()
+                assert line, said
+                said += line
+            asking.terminate()
 
 
 def test_envoy_does_not_outlive_a_run_that_is_killed(folder: Path) -> None:

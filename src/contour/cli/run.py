@@ -19,7 +19,7 @@ from contour.cli.flags import settings, settings_flags
 def command(folder: str, envoy: str | None, **flags: Any) -> None:
     """Serve the manifests below FOLDER and follow its changes until Ctrl-C."""
     # Until there is something to stop, a signal just ends it.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
     import asyncio
 

@@ -63,7 +63,11 @@ def _flags(function: F) -> F:
             ),
             click.option("--cert-file", envvar="CLI_CERT_FILE", metavar="PATH", help="Client certificate file."),
             click.option("--key-file", envvar="CLI_KEY_FILE", metavar="PATH", help="Client key file."),
-            click.option("--contour", metavar="HOST:PORT", help="Contour's xDS address, 127.0.0.1:8001 by default."),
+            click.option(
+                "--contour",
+                metavar="ADDRESS",
+                help="Contour's xDS address: HOST:PORT or unix:PATH, 127.0.0.1:8001 by default.",
+            ),
             click.option("--delta/--no-delta", default=None, help="Use the incremental protocol."),
             click.option("--nack/--no-nack", default=None, help="Refuse all that is received."),
             click.option("--node-id", envvar="CLI_NODE_ID", metavar="ID", help="Node id, ContourCLI by default."),
@@ -77,7 +81,7 @@ def _flags(function: F) -> F:
 @_flags
 @click.pass_context
 def command(ctx: click.Context, /, **flags: Any) -> None:
-    """Ask an xDS server what it serves, until interrupted."""
+    """Ask an xDS server what it serves, until interrupted. Contour answers in the classic shape."""
     ctx.obj = {key: value for key, value in flags.items() if value is not None}
 
 

@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import msgspec
 
 from contour.control import ports
+from contour.control.directory import run_directory
 from contour.control.display import Display, display
 from contour.control.loop import Loop
 from contour.control.pipeline import Pipeline
@@ -32,8 +31,6 @@ from contour.xds.server import Server
 LOOPBACK = "127.0.0.1"
 
 _READY_POLL = 0.01
-# sun_path holds 108 bytes; the longest name in the directory is `admin.sock`.
-_LONGEST_DIRECTORY = 90
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -49,7 +46,7 @@ async def run(options: Options) -> None:
     """Serve until a signal. Raises FolderError, PortError, EnvoyNotFoundError, EnvoyFailedError."""
     check(options.folder)
     binary = find_envoy(options.envoy)
-    with _directory() as directory, _signals() as stop:
+    with _signals() as stop, run_directory() as directory:
         settings = _settings(options, directory)
         envoy = settings.envoy
         ports.check(
@@ -67,6 +64,7 @@ class _Run:
         self._folder = folder
         self._settings = settings
         self._directory = directory
+        self._socket = f"unix:{directory}/xds.sock"
         self._state = Folder()
         self._pipeline = Pipeline(settings)
         self._hosts = Hosts(self._pipeline)
@@ -79,7 +77,7 @@ class _Run:
 
     async def run(self, stop: asyncio.Event) -> None:
         server = Server(self._loop.hub_of)
-        server.listen(f"unix:{self._directory}/xds.sock", None)
+        server.listen(self._socket, None)
         try:
             await server.start()
             (self._directory / "envoy.json").write_text(json.dumps(_bootstrap(self._directory)))
@@ -111,6 +109,7 @@ class _Run:
             https = _url("https", envoy.https_address, envoy.https_port)
             stats = _url("http", envoy.stats_address, envoy.stats_port)
             self._display.note(f"serving {self._folder} on {http} and {https}; statistics on {stats}/stats")
+            self._display.note(f"configuration, in the classic shape: contour cli lds --contour {self._socket}")
             self._display.note(f"logs, until this ends: {self._directory}")
 
 
@@ -130,17 +129,6 @@ def _settings(options: Options, directory: Path) -> Settings:
     return msgspec.structs.replace(options.settings, envoy=envoy, graph=graph)
 
 
-@contextlib.contextmanager
-def _directory() -> Iterator[Path]:
-    """A directory of this run alone, which nobody else may enter: whoever opens the xDS socket reads private keys."""
-    parent = tempfile.gettempdir()
-    path = Path(tempfile.mkdtemp(prefix="contour-", dir=parent if len(parent) < _LONGEST_DIRECTORY - 20 else "/tmp"))  # noqa: S108
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
 def _bootstrap(directory: Path) -> Mapping[str, Any]:
     return bootstrap(
         BootstrapSettings(admin_address=str(directory / "admin.sock"), xds_socket=str(directory / "xds.sock"))
@@ -157,18 +145,21 @@ def _command(binary: str, directory: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[asyncio.Event]:
-    """Set by SIGINT, SIGTERM and the end of the terminal; the second one ends the process at once."""
+    """Set by SIGINT, SIGTERM and the end of the terminal; the second one ends the process at once.
+
+    Not so the end of the terminal, which the kernel and the shell may both tell.
+    """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
-    def on_signal() -> None:
-        if stop.is_set():
+    def on_signal(number: int) -> None:
+        if stop.is_set() and number != signal.SIGHUP:
             os._exit(1)
         stop.set()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in numbers:
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, on_signal, number)
     try:
         yield stop
     finally:

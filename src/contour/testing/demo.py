@@ -82,6 +82,8 @@ class Demo:
         print("== TLS, with the redirect of plain requests")
         self._ask(secure, "/", lambda answer: answer.backend == "account", tls=True)
         self._ask(secure, "/", lambda answer: answer.status == 301)
+        print("   (as Contour does, the redirect keeps the port that was asked for; in a cluster both ports are the\n"
+              "   standard ones, 80 and 443, which no address has to name)")  # fmt: skip
         print("== an edit of a file is live at once")
         self._edit()
 

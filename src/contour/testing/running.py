@@ -125,7 +125,7 @@ class Running:
             self.http, self.https, self.stats = (("127.0.0.1", int(port)) for port in found.groups())
         elif found := _LOGS.match(line):
             self.directory = Path(found[1])
+        self._show(line)
         with self._news:
             self.lines.append(line)
             self._news.notify_all()
-        self._show(line)
