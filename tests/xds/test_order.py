@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.xds.dialogue import World, cluster, res
 
+from contour.envoy.resource import CLUSTER, SCOPED_ROUTE
+from contour.xds.events import Published
 from contour.xds.stream import Timing
 
 
@@ -342,3 +344,14 @@ def test_a_client_that_comes_back_waits_for_health_checks(world):
     assert client.settle() == ["C+slow,new", "E+e-slow,e-new", "SR+a/other,a/edited"]
     world.pass_time(3.1)
     assert client.settle() == ["SR+a/checked,b/checked-host"]
+
+
+def test_what_a_withheld_resource_goes_on_with_keeps_its_cluster(world):
+    client = running(world)
+    touched = world.snapshot.publish({CLUSTER: ({}, {"old"})}, None, [(SCOPED_ROUTE, "host")])
+    client.feed(Published(touched))
+    assert client.heard() == []
+    world.publish({"SR": ([res("host", "mended")], [])})
+    assert client.heard() == ["SR+host"]
+    client.ack("SR")
+    assert client.heard() == ["C-old"]

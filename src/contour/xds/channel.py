@@ -161,7 +161,8 @@ class Channel:
 
     def kept(self) -> Iterator[Entry]:
         """What the client goes on with because it is not to have the current version."""
-        names = [name for type_url, name in self._snapshot.refused if type_url == self.type_url]
+        unavailable = (*self._snapshot.refused, *self._snapshot.withheld)
+        names = [name for type_url, name in unavailable if type_url == self.type_url]
         table = self._snapshot.tables[self.type_url]
         names += (n for n, version in self._refused_here.items() if n in table and table[n].version == version)
         for name in names:
