@@ -10,13 +10,14 @@ import pytest
 
 from contour.api.admission import admit
 from contour.api.meta import ObjectRef
+from contour.control import pipeline
 from contour.control.loop import Event, Loop
 from contour.control.pipeline import Pipeline
 from contour.control.settings import Settings
 from contour.envoy.resource import CLUSTER, LISTENER, ROUTE, SCOPED_ROUTE, TypeUrl
-from contour.reactive import ChangeSet
+from contour.reactive import ChangeSet, Read
 from contour.xds.events import DeltaRequest
-from contour.xds.hub import Hub, Session
+from contour.xds.hub import BrokenError, Hub, Session
 from contour.xds.messages import DeltaDiscoveryResponse
 from contour.xds.node import Node
 
@@ -247,3 +248,106 @@ async def test_what_is_withheld_keeps_its_last_good_version(running: Running) ->
     await settle()
     assert running.status()[0][:2] == ("EnvoyError", "Rejected")
     assert running.hub.snapshot.tables[SCOPED_ROUTE]["http/a.test"] is before
+
+
+def breaks(pipeline: Pipeline, name: str = "fragile") -> None:
+    """From here on there is something that no host called `broken.test` goes through."""
+
+    def fragile(_read: Read, host: str) -> str:
+        if host == "broken.test":
+            raise ZeroDivisionError("that was not foreseen")
+        return host
+
+    pipeline.engine.collection(name, (pipeline.graph.hosts,), fragile)
+
+
+BROKEN = "ZeroDivisionError: that was not foreseen, in fragile[broken.test]"
+
+
+async def test_an_error_in_a_second_shape_leaves_the_first_alone(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attach = pipeline._ATTACH["classic"]
+
+    def fragile(*arguments: Any) -> pipeline.Shape:
+        breaks(running.pipeline)
+        return attach(*arguments)
+
+    monkeypatch.setitem(pipeline._ATTACH, "classic", fragile)
+    running.loop.submit([service(), proxy(), proxy("broken")])
+    await settle()
+    for _ in range(2):
+        with pytest.raises(BrokenError, match="cannot be built: ZeroDivisionError: that was not foreseen"):
+            running.loop.hub_of(Node(id="contourcli"))
+    running.loop.submit([proxy("b")])
+    await settle()
+    assert "http/b.test" in running.hub.snapshot.tables[SCOPED_ROUTE]
+    assert running.reports == [f"the classic configuration stays as it was until the next change: {BROKEN}"]
+
+    running.loop.submit([(ObjectRef("HTTPProxy", "shop", "broken"), None)])
+    await settle()
+    classic = running.loop.hub_of(Node(id="contourcli"))
+    before = classic.snapshot.tables[ROUTE]["ingress_http"]
+    assert b"b.test" in before.body
+
+    running.loop.submit([proxy("broken"), proxy("c")])
+    await settle()
+    assert running.loop.hub_of(Node(id="contourcli")) is classic  # who comes now gets what there was
+    assert classic.snapshot.tables[ROUTE]["ingress_http"] is before
+    assert "http/c.test" in running.hub.snapshot.tables[SCOPED_ROUTE]
+    assert not running.task.done()
+
+
+async def test_an_error_leaves_what_is_served_until_the_next_change(running: Running) -> None:
+    breaks(running.pipeline)
+    running.loop.submit([service(), proxy()])
+    await settle()
+    running.loop.submit([proxy("broken"), proxy("b")])
+    await settle()
+    scopes = running.hub.snapshot.tables[SCOPED_ROUTE]
+    assert "http/a.test" in scopes
+    assert not scopes.keys() & {"http/b.test", "http/broken.test"}
+    assert running.reports == [f"the configuration stays as it was until the next change: {BROKEN}"]
+
+    running.loop.submit([proxy("c")])
+    await settle()
+    assert len(running.reports) == 1
+    running.loop.submit([(ObjectRef("HTTPProxy", "shop", "broken"), None), (A, None)])
+    await settle()
+    assert {name for name in scopes if name.startswith("http/")} >= {"http/b.test", "http/c.test"}
+    assert not scopes.keys() & {"http/a.test", "http/broken.test"}
+    assert not running.task.done()
+
+
+async def test_an_error_after_a_commit_loses_nothing_of_it(running: Running) -> None:
+    running.loop.submit([service(), proxy()])
+    await settle()
+
+    def fails(*_: Any) -> None:
+        raise OSError("no room")
+
+    publish = running.hub.publish
+    running.hub.publish = fails  # type: ignore[method-assign]
+    running.loop.submit([proxy("b"), (A, None)])
+    await settle()
+    assert running.reports == ["the configuration stays as it was until the next change: OSError: no room"]
+    running.hub.publish = publish  # type: ignore[method-assign]
+    running.loop.submit([proxy("c")])
+    await settle()
+    scopes = running.hub.snapshot.tables[SCOPED_ROUTE]
+    assert {"http/b.test", "http/c.test"} <= scopes.keys()
+    assert "http/a.test" not in scopes
+
+
+async def test_an_error_in_the_first_commit_is_told_and_the_next_is_served(running: Running) -> None:
+    breaks(running.pipeline)
+    running.loop.submit([service(), proxy("broken")])
+    await settle()
+    assert running.reports == [f"the configuration stays as it was until the next change: {BROKEN}"]
+    hub = running.loop.hub_of(NODE)
+    assert not hub.ready
+    envoy = Envoy(hub, SCOPED_ROUTE)  # waits, rather than to come back at a time of its own
+    running.loop.submit([(ObjectRef("HTTPProxy", "shop", "broken"), None), proxy()])
+    await settle()
+    assert "http/a.test" in envoy.resources
+    await envoy.stop()

@@ -454,3 +454,36 @@ def test_explain(engine):
     assert engine.explain(hosts, "a").reads == (Link("ports", "s"), Link("services", "a"))
     assert engine.explain(table, "s").read_by == (Link("ports", "s"),)
     assert engine.explain(table, "unknown") == (Link("services", "unknown"), None, (), ())
+
+
+def test_what_raises_in_a_part_holds_up_that_part_alone() -> None:
+    engine = Engine()
+    numbers: Table[str, int] = engine.table("numbers")
+    plain = engine.collection("plain", (numbers,), lambda read, key: read(numbers, key))
+    engine.part("second")
+    fine = engine.collection("fine", (numbers,), lambda read, key: -(read(numbers, key) or 0))
+    inverse = engine.collection("inverse", (numbers,), lambda read, key: 60 // (read(numbers, key) or 0))
+    engine.part("third")
+    other = engine.collection("other", (numbers,), lambda read, key: read(numbers, key))
+    numbers.set("a", 1)
+    engine.commit()
+
+    numbers.set("a", 2)
+    numbers.set("b", 0)
+    changes = engine.commit()
+    assert changes[plain].set == changes[other].set == {"a": 2, "b": 0}
+    assert not changes[fine]  # a part is reported as a whole
+    assert not changes[inverse]
+    assert list(changes.failures) == ["second"]
+    assert changes.failures["second"].__notes__ == ["in inverse[b]"]
+
+    numbers.set("c", 3)
+    changes = engine.commit()
+    assert changes[plain].set == {"c": 3}
+    assert "second" in changes.failures
+
+    numbers.set("b", 4)
+    changes = engine.commit()
+    assert changes[fine].set == {"a": -2, "b": -4, "c": -3}
+    assert changes[inverse].set == {"a": 30, "b": 15, "c": 20}
+    assert not changes.failures

@@ -11,7 +11,7 @@ from tests.xds.dialogue import cluster, res
 from tests.xds.wired import connected, delta, fetch, serving, state
 
 from contour.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTE, SCOPED_ROUTE, SECRET
-from contour.xds.hub import Hub
+from contour.xds.hub import BrokenError, Hub
 from contour.xds.messages import DeltaDiscoveryRequest, DiscoveryRequest
 from contour.xds.node import Node
 from contour.xds.server import Server
@@ -216,3 +216,17 @@ async def _until(condition):
             return
         await asyncio.sleep(0.001)
     raise AssertionError("in vain")
+
+
+async def test_what_cannot_be_built_is_said(tmp_path):
+    def hub_of(node: Node) -> Hub:
+        raise BrokenError(f"broken for {node.shape}")
+
+    async with serving(hub_of, tmp_path) as address, connected(address) as channel:
+        call = delta(channel)
+        await call.write(DeltaDiscoveryRequest(type_url=SECRET))
+        assert await call.code() == grpc.StatusCode.INTERNAL
+        assert await call.details() == "broken for classic"
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await fetch(channel, CLUSTER)(DiscoveryRequest())
+        assert (error.value.code(), error.value.details()) == (grpc.StatusCode.INTERNAL, "broken for classic")

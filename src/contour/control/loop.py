@@ -18,7 +18,7 @@ from contour.dag.graph import Cluster
 from contour.envoy import names
 from contour.envoy.resource import LISTENER, Resource, TypeUrl
 from contour.reactive import ChangeSet
-from contour.xds.hub import Hub
+from contour.xds.hub import BrokenError, Hub
 from contour.xds.node import Node
 
 # An object and its new value, None for gone.
@@ -44,7 +44,8 @@ class Loop:
     """Owns the pipeline and a hub for each shape that is served; only `run` changes them.
 
     `committed` is called after each commit, when its changes are published; `report` gets a line for what Envoy refuses
-    and no object is to blame for.
+    and no object is to blame for, and for an error in here: what was published before stays then, and the next change
+    is another try.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class Loop:
         # Resources that Envoy refuses, and the texts that each object was told for them.
         self._refused: dict[_Name, _Refusal] = {}
         self._told: dict[ObjectRef, dict[_Name, str]] = {}
+        self._failures: dict[str, str] = {}  # by shape, or "" for all; as they were reported
+        self._behind = False  # a commit was not published
         for shape in ("scoped",):
             self._open(shape)
 
@@ -79,7 +82,7 @@ class Loop:
             self._news.clear()
             first = not self.hubs["scoped"].ready
             self._step()
-            if first:
+            if first and self.hubs["scoped"].ready:
                 # What the first build made stays: no collection of garbage has to walk it again.
                 gc.collect()
                 gc.freeze()
@@ -87,12 +90,16 @@ class Loop:
             await asyncio.sleep(0)
 
     def hub_of(self, node: Node) -> Hub:
-        """The hub for a client; a shape that nobody had asked for is built now."""
+        """The hub for a client; a shape that nobody had asked for is built now. Raises BrokenError if it cannot be."""
         if node.shape not in self.hubs:
             self._open(node.shape)
             if self._begun:
                 self._step()
-        return self.hubs[node.shape]
+        hub = self.hubs[node.shape]
+        failure = self._failures.get(node.shape)  # after a failure of all, clients wait as during a start
+        if failure and not hub.ready:
+            raise BrokenError(f"the configuration cannot be built: {failure}")
+        return hub
 
     def _open(self, shape: ShapeName) -> None:
         self.pipeline.shape(shape)
@@ -103,20 +110,47 @@ class Loop:
 
     def _step(self) -> None:
         waiting, self._waiting = self._waiting, []
-        store = self.pipeline.store
         for key, value in waiting:
+            self._apply(key, value)
+        failures: dict[str, Exception] = {}
+        try:
+            changes = self.pipeline.commit()
+            failures |= changes.failures
+            self._publish(changes)
+            self._behind = False
+            self._committed(changes)
+        except Exception as error:  # noqa: BLE001  # a bug must not take away what is served
+            self._behind = True
+            failures[""] = error
+        self._report_failures(failures)
+
+    def _apply(self, key: ObjectRef, value: Object | None) -> None:
+        store = self.pipeline.store
+        try:
             if value is None:
                 store.delete(key.kind, Ref(key.namespace, key.name))
             else:
                 store.apply(value)
-        changes = self.pipeline.commit()
+        except Exception as error:  # noqa: BLE001  # as in `_step`
+            self._report(f"{key.kind} {key.namespace}/{key.name} is left as it was: {_text(error)}")
+
+    def _publish(self, changes: ChangeSet) -> None:
         holds = self._health_holds(changes)
         for shape, hub in self.hubs.items():
+            if shape in changes.failures:
+                continue
             publication, withheld = self._publication(shape, hub, changes)
             if publication or withheld or not hub.ready:
                 hub.publish(publication, holds, withheld)
                 self._forgive(shape, hub, publication)
-        self._committed(changes)
+
+    def _report_failures(self, failures: Mapping[str, Exception]) -> None:
+        """Once for each, however often it comes in a row."""
+        before, self._failures = self._failures, {shape: _text(error) for shape, error in failures.items()}
+        for shape, text in self._failures.items():
+            if before.get(shape) != text:
+                what = f"the {shape} configuration" if shape else "the configuration"
+                self._report(f"{what} stays as it was until the next change: {text}")
 
     def _publication(
         self, shape: ShapeName, hub: Hub, changes: ChangeSet
@@ -125,10 +159,11 @@ class Loop:
         found: dict[TypeUrl, Published] = {}
         withheld: list[tuple[TypeUrl, str]] = []
         for type_url, collection in self.pipeline.shape(shape).items():
-            if hub.ready:
+            if hub.ready and not self._behind:
                 present, removed = changes[collection].set, changes[collection].removed
             else:
-                present, removed = dict(collection.items()), set()
+                present = dict(collection.items())
+                removed = hub.snapshot.tables[type_url].keys() - present.keys()
             resources = {name: value for name, value in present.items() if isinstance(value, Resource)}
             withheld += [(type_url, name) for name in present if name not in resources]
             if resources or removed:
@@ -188,6 +223,11 @@ class Loop:
             table.delete(key)
             del self._told[key]
         self._news.set()
+
+
+def _text(error: Exception) -> str:
+    """With the notes, which say what was being computed."""
+    return ", ".join((f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())))
 
 
 def _first_check(cluster: Cluster) -> float:

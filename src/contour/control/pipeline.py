@@ -24,7 +24,7 @@ class Pipeline:
     """Objects go into `store`; after `commit`, resources are in the shapes and status blocks in `statuses`.
 
     `shapes` are built from the start; another one is attached by `shape` when somebody asks for it, and is there after
-    the next commit.
+    the next commit. What raises in it holds up nothing else, and is in the `failures` of the commit under its name.
     """
 
     def __init__(self, settings: Settings, shapes: Sequence[ShapeName] = ("scoped",)) -> None:
@@ -39,7 +39,7 @@ class Pipeline:
         self.graph = Graph(self.engine, self.store, settings.graph)
         self._shapes: dict[ShapeName, Shape] = {}
         for name in shapes:
-            self.shape(name)
+            self._attach(name)
         self.statuses: Collection[ObjectRef, plan.Status] = plan.attach(
             self.engine,
             self.store,
@@ -52,8 +52,12 @@ class Pipeline:
     def shape(self, name: ShapeName) -> Shape:
         """The collections of a shape by type, attached now if nobody had asked for it."""
         if name not in self._shapes:
-            self._shapes[name] = _ATTACH[name](self.engine, self.graph, self.settings.envoy)
+            self.engine.part(name)
+            self._attach(name)
         return self._shapes[name]
+
+    def _attach(self, name: ShapeName) -> None:
+        self._shapes[name] = _ATTACH[name](self.engine, self.graph, self.settings.envoy)
 
     def commit(self) -> ChangeSet:
         """Bring everything up to date with the store; see `contour.reactive.Engine.commit`."""

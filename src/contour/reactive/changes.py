@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -24,12 +25,17 @@ class Changes(Generic[K, V]):
 
 
 class ChangeSet:
-    """The changes of all collections; true if there is any."""
+    """The changes of all collections; true if there is any. `failures`: parts in which something raised; of their
+    collections nothing is reported until a later commit gets through.
+    """
 
-    __slots__ = ("_changes",)
+    __slots__ = ("_changes", "failures")
 
-    def __init__(self, changes: dict[Collection[Any, Any], Changes[Any, Any]]) -> None:
+    def __init__(
+        self, changes: dict[Collection[Any, Any], Changes[Any, Any]], failures: Mapping[str, Exception] | None = None
+    ) -> None:
         self._changes = changes
+        self.failures: Mapping[str, Exception] = failures or {}
 
     def __getitem__(self, collection: Collection[K, V]) -> Changes[K, V]:
         return self._changes.get(collection) or Changes({}, set())

@@ -27,6 +27,10 @@ class InvalidRequestError(Exception):
     """The client's request cannot be served; the stream ends with INVALID_ARGUMENT."""
 
 
+class BrokenError(Exception):
+    """There is nothing to serve to a client because of an error here; its call ends with INTERNAL."""
+
+
 class Hub:
     """`on_refused(type, name, version, text)` is called for each refusal, and by `publish` when a refused version comes
     back; `on_accepted(type, name, version)` when the first Envoy has acknowledged a version.

@@ -18,7 +18,7 @@ from contour.envoy import pb
 from contour.envoy.resource import ENDPOINTS, TypeUrl
 from contour.xds import messages, wire
 from contour.xds.events import DeltaRequest, StateRequest
-from contour.xds.hub import Hub, InvalidRequestError
+from contour.xds.hub import BrokenError, Hub, InvalidRequestError
 from contour.xds.node import Node
 from contour.xds.subscription import WILDCARD
 
@@ -39,7 +39,9 @@ _OWNER_ONLY = 0o177
 
 
 class Server:
-    """`hub_of` chooses the hub for a client by what it says about itself; it may build it on first demand (awaitable)."""
+    """`hub_of` chooses the hub for a client by what it says about itself; it may build it on first demand (awaitable),
+    or raise BrokenError.
+    """
 
     def __init__(self, hub_of: HubOf) -> None:
         self._hub_of = hub_of
@@ -73,7 +75,7 @@ class Server:
         request = await context.read()
         if request is grpc.aio.EOF:
             return
-        hub = await self._hub(request)
+        hub = await self._hub(request, context)
         session = hub.open(_node(request), delta=delta, default_type=default_type)
         translate = _delta_request if delta else _state_request
 
@@ -101,7 +103,7 @@ class Server:
     async def fetch(self, request: Any, context: Any, default_type: TypeUrl) -> bytes:
         """One call of a Fetch method: the current resources of a type, unless the client has them."""
         type_url = TypeUrl(request.type_url or default_type)
-        snapshot = (await self._hub(request)).snapshot
+        snapshot = (await self._hub(request, context)).snapshot
         if type_url == ENDPOINTS:
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, "endpoints cannot be fetched")
         if type_url not in snapshot.tables:
@@ -120,9 +122,13 @@ class Server:
                 items += (wire.state_prefix(type_url, len(entry.body)), entry.body)
         return wire.state_response(type_url, version, "", items)
 
-    async def _hub(self, request: Any) -> Hub:
-        hub = self._hub_of(_node(request))
-        return await hub if inspect.isawaitable(hub) else hub
+    async def _hub(self, request: Any, context: Any) -> Hub:
+        try:
+            hub = self._hub_of(_node(request))
+            return await hub if inspect.isawaitable(hub) else hub
+        except BrokenError as error:
+            await context.abort(grpc.StatusCode.INTERNAL, str(error))
+            raise  # which `abort` has done
 
 
 class _Methods(grpc.GenericRpcHandler):  # type: ignore[misc]
