@@ -106,6 +106,23 @@ def test_edits_are_live_within_200_ms(folder: Path) -> None:
         assert until(lambda: client.get("b.test").status == 404) < 0.6  # what is gone has 100 ms to come back
 
 
+def test_a_small_edit_does_not_wait_for_a_large_file(folder: Path) -> None:
+    def large(service: str) -> str:
+        return "---\n".join(host(f"h{number}", service) for number in range(2000))
+
+    (folder / "large.yaml").write_text(large("one"))
+    with Running(folder) as run, Http1(connect(run.http)) as client:
+        times = []
+        for service in ("two", "one", "two"):
+            (folder / "large.yaml").write_text(large(service))
+            time.sleep(0.05)
+            (folder / "a.yaml").write_text(host("a", service))
+            times.append(until(lambda service=service: client.get("a.test").backend == service))
+            until(lambda service=service: client.get("h1999.test").backend == service, 15)
+            time.sleep(1)  # until Envoy has all of it
+        assert statistics.median(times) < 0.3
+
+
 def test_a_file_saved_by_unlink_and_create_fails_no_request(folder: Path) -> None:
     with Running(folder) as run, Http1(connect(run.http)) as client:
         statuses = set()

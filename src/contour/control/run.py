@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ from contour.xds.server import Server
 LOOPBACK = "127.0.0.1"
 
 _READY_POLL = 0.01
+# While a thread parses a large file, each system call of another one waits this long for the interpreter: with
+# Python's 5 ms a small file, which takes some 20 such calls until it is live, would wait for the large one after all.
+_SWITCH_INTERVAL = 0.0005
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -46,6 +50,7 @@ async def run(options: Options) -> None:
     """Serve until a signal. Raises FolderError, PortError, EnvoyNotFoundError, EnvoyFailedError."""
     check(options.folder)
     binary = find_envoy(options.envoy)
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     with _signals() as stop, run_directory() as directory:
         settings = _settings(options, directory)
         envoy = settings.envoy
