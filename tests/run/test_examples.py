@@ -87,6 +87,7 @@ def test_the_demo_passes() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All answers were right." in done.stdout
     assert "WRONG" not in done.stdout
+    assert "the redirect keeps the port that was asked for" in done.stdout
     assert "PRIVATE KEY" not in done.stdout
 
 
