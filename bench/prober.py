@@ -74,9 +74,6 @@ def watch(port: int, host: str, status: int, header: str, tls: bool) -> dict[str
                 client.close()
             return {"at": now, "others": others}
         others[str(answer)] += 1
-        if tls and client:  # what a new connection sees
-            client.close()
-            client = None
         time.sleep(PAUSE)
     return {"at": None, "others": others}
 
