@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from contour.control.directory import remove_abandoned, run_directory
 
@@ -18,26 +22,33 @@ with run_directory(sys.argv[1]) as path:
 """
 
 
-def test_it_is_private_and_ends_with_the_run(tmp_path: Path) -> None:
-    with run_directory(str(tmp_path)) as path:
-        assert path.parent == tmp_path
+@pytest.fixture
+def parent() -> Iterator[Path]:
+    """Short enough to hold sockets, which pytest's own directories need not be."""
+    with tempfile.TemporaryDirectory(prefix="runs-", dir="/tmp") as name:
+        yield Path(name)
+
+
+def test_it_is_private_and_ends_with_the_run(parent: Path) -> None:
+    with run_directory(str(parent)) as path:
+        assert path.parent == parent
         assert path.stat().st_mode & 0o777 == 0o700
         (path / "envoy.log").write_text("x")
-    assert list(tmp_path.iterdir()) == []
+    assert list(parent.iterdir()) == []
 
 
-def test_what_a_dead_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+def test_what_a_dead_run_left_is_removed_by_the_next(parent: Path) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(parent)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout
         left = Path(other.stdout.readline().strip())
-        with run_directory(str(tmp_path)):
+        with run_directory(str(parent)):
             assert (left / "envoy.log").exists()  # it lives
         other.communicate()
         assert other.returncode == 9
     assert left.exists()
-    with run_directory(str(tmp_path)) as path:
-        assert list(tmp_path.iterdir()) == [path]
+    with run_directory(str(parent)) as path:
+        assert list(parent.iterdir()) == [path]
 
 
 def test_nothing_else_is_removed(tmp_path: Path) -> None:
