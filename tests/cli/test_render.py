@@ -47,6 +47,8 @@ def test_standard_input_files_and_folders_say_the_same(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(PROXY)
     (tmp_path / "sub" / "s.yml").write_text(SERVICE)
     (tmp_path / "ignored.txt").write_text("not a manifest")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "hidden.yaml").write_text("[")  # `contour run` does not read it either
     folder = state(contour("-f", str(tmp_path)))
     assert folder == state(contour("-f", "-", stdin=f"{PROXY}---{SERVICE}"))
     assert folder == state(contour("-f", str(tmp_path / "a.yaml"), "-f", str(tmp_path / "sub/s.yml")))

@@ -12,8 +12,7 @@ from contour.api.decode import decode
 from contour.api.meta import Object, ObjectRef
 from contour.manifests.folder import name
 from contour.manifests.reading import Contents, Unreadable, read
-
-SUFFIXES = (".yaml", ".yml", ".json")
+from contour.manifests.tree import walk
 
 
 class SourceError(Exception):
@@ -66,6 +65,6 @@ def _read(path: str, *, admission: bool) -> Contents:
 def _files(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
         if path != "-" and Path(path).is_dir():
-            yield from sorted(str(file) for file in Path(path).rglob("*") if file.suffix in SUFFIXES and file.is_file())
+            yield from sorted(file for file, _ in walk(path, {}))
         else:
             yield path

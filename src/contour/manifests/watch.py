@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import stat
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +13,7 @@ from watchfiles._rust_notify import RustNotify  # the documented lower level: th
 
 from contour.manifests.folder import Change, Folder
 from contour.manifests.reading import GONE, LARGE, MAX_FILE, Contents, Gone, Unreadable, read
-
-SUFFIXES = (".yaml", ".yml", ".json")
+from contour.manifests.tree import SUFFIXES, Signature, hidden, identity, signature_of, walk
 
 # A burst of events (an editor's save) is taken as one: it ends when 10 ms pass without another, or after 40 ms.
 _STEP, _DEBOUNCE = 10, 40
@@ -33,27 +30,14 @@ class FolderError(Exception):
     """The folder cannot be served at all; the text is for the user."""
 
 
+_Readings = list[tuple[str, Contents | Unreadable | Gone]]
+
+
 class Batch(NamedTuple):
     """What changed at once; `notice` tells about the folder itself."""
 
     changes: list[Change]
     notice: str = ""
-
-
-class _Signature(NamedTuple):
-    """What differs when a file was written or replaced. `regular`: not a pipe or device, which would block."""
-
-    modified: int
-    changed: int
-    size: int
-    inode: int
-    device: int
-    regular: bool
-
-
-_Readings = list[tuple[str, Contents | Unreadable | Gone]]
-
-_UNKNOWN = _Signature(0, 0, 0, 0, 0, regular=False)
 
 
 async def watch(root: Path, state: Folder) -> AsyncIterator[Batch]:
@@ -74,7 +58,7 @@ class _Watcher:
     def __init__(self, root: Path, state: Folder) -> None:
         self._root = root
         self._state = state
-        self._signatures: dict[str, _Signature] = {}
+        self._signatures: dict[str, Signature] = {}
         self._contents: dict[str, Contents] = {}
         self._identity: tuple[int, int] | None = None
         self._events: asyncio.Queue[set[str]] = asyncio.Queue()
@@ -85,7 +69,7 @@ class _Watcher:
         # wait, so that what was read first never comes last.
         self._readings: dict[asyncio.Task[_Readings], float] = {}
         self._busy: set[str] = set()
-        self._again: dict[str, _Signature | None] = {}
+        self._again: dict[str, Signature | None] = {}
 
     async def run(self) -> AsyncIterator[Batch]:
         notice = self._open()
@@ -100,7 +84,7 @@ class _Watcher:
                 yield Batch(await self._look_at_all(), notice or f"{self._root} is back")
                 continue
             if paths:
-                files = {path: _signature(path) for path in paths if path.endswith(SUFFIXES) and not _hidden(path)}
+                files = {path: signature_of(path) for path in paths if path.endswith(SUFFIXES) and not hidden(path)}
                 changes += self._take({path: signature for path, signature in files.items() if signature})
                 if any(files.get(path) is None for path in paths):
                     # Folders, links to folders, what is gone: the names of the events do not tell all about them.
@@ -121,7 +105,7 @@ class _Watcher:
         if self._source is not None:
             self._source.close()
             self._source = None
-        self._identity = _identity(self._root)
+        self._identity = identity(self._root)
         try:
             self._source = _Source(self._root, self._events)
         except (OSError, RuntimeError) as error:  # no inotify watches left, or a file system that has none
@@ -129,7 +113,7 @@ class _Watcher:
         return ""
 
     def _same_root(self) -> bool:
-        return self._root.is_dir() and _identity(self._root) == self._identity
+        return self._root.is_dir() and identity(self._root) == self._identity
 
     async def _return(self) -> None:
         while not self._root.is_dir():  # noqa: ASYNC110  # nobody tells when a folder appears
@@ -152,8 +136,8 @@ class _Watcher:
     async def _look(self, *, together: bool = False) -> list[Change]:
         """Compare the whole folder with what is known of it."""
         started = time.monotonic()
-        found = await asyncio.to_thread(lambda: dict(sorted(_walk(str(self._root), self._signatures))))
-        changed: dict[str, _Signature | None] = {
+        found = await asyncio.to_thread(lambda: dict(sorted(walk(str(self._root), self._signatures))))
+        changed: dict[str, Signature | None] = {
             path: signature for path, signature in found.items() if self._signatures.get(path) != signature
         }
         changed |= {path: None for path in self._signatures if path not in found}
@@ -179,12 +163,12 @@ class _Watcher:
         """Drop what is missing, unless a file that is being read may have it: since before that began."""
         return self._state.expire(min((time.monotonic(), *self._readings.values())))
 
-    def _take(self, files: Mapping[str, _Signature | None], *, together: bool = False) -> list[Change]:
+    def _take(self, files: Mapping[str, Signature | None], *, together: bool = False) -> list[Change]:
         """Read files that changed and feed what they hold.
 
         What takes long is read away from the event loop, each large file by itself: nothing else waits for it.
         """
-        now: dict[str, _Signature | None] = {}
+        now: dict[str, Signature | None] = {}
         for path, signature in files.items():
             if path in self._busy:
                 self._again[path] = signature
@@ -199,13 +183,13 @@ class _Watcher:
             return []
         return self._feed(self._read(now))
 
-    def _remember(self, path: str, signature: _Signature | None) -> None:
+    def _remember(self, path: str, signature: Signature | None) -> None:
         if signature is None:
             self._signatures.pop(path, None)
         else:
             self._signatures[path] = signature
 
-    def _start(self, files: Mapping[str, _Signature | None]) -> None:
+    def _start(self, files: Mapping[str, Signature | None]) -> None:
         self._busy |= files.keys()
         task = asyncio.create_task(asyncio.to_thread(self._read, files))
         self._readings[task] = time.monotonic()
@@ -233,7 +217,7 @@ class _Watcher:
             changes += self._state.feed(path, reading, time.monotonic())
         return changes
 
-    def _read(self, files: Mapping[str, _Signature | None]) -> _Readings:
+    def _read(self, files: Mapping[str, Signature | None]) -> _Readings:
         return [(path, _read(path, signature, self._contents.get(path))) for path, signature in files.items()]
 
 
@@ -284,63 +268,7 @@ def check(root: Path) -> None:
         raise FolderError(f"{root} is not a folder")
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
-    try:
-        found = folder.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _walk(root: str, known: Mapping[str, _Signature]) -> Iterator[tuple[str, _Signature]]:
-    """Manifests below a folder. Links are followed, but into no folder that is being walked already.
-
-    What is known of a folder that may not be read any longer stays as it is known.
-    """
-    pending = [(root, frozenset({_identity(Path(root))}))]
-    while pending:
-        folder, above = pending.pop()
-        try:
-            entries = list(os.scandir(folder))
-        except PermissionError:
-            yield from ((path, signature) for path, signature in known.items() if path.startswith(f"{folder}/"))
-            continue
-        except OSError:
-            continue  # vanished meanwhile
-        for entry in entries:
-            if _hidden(entry.path):
-                continue
-            if entry.is_dir():
-                identity = _identity(Path(entry.path))
-                if identity not in above:
-                    pending.append((entry.path, above | {identity}))
-            elif entry.name.endswith(SUFFIXES):
-                signature = _signature(entry.path)
-                if signature is not None:
-                    yield entry.path, signature
-
-
-def _hidden(path: str) -> bool:
-    """Editors' and tools' own files: `.a.yaml.swp`, `.#a.yaml`, `a.yaml~`, `#a.yaml#`, `..data`."""
-    name = path.rpartition("/")[2]
-    return name.startswith((".", "#")) or name.endswith("~")
-
-
-def _signature(path: str) -> _Signature | None:
-    try:
-        found = Path(path).stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError:  # a link to itself, a folder that may not be entered
-        return _UNKNOWN
-    if stat.S_ISDIR(found.st_mode):
-        return None
-    return _Signature(
-        found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev, stat.S_ISREG(found.st_mode)
-    )
-
-
-def _read(path: str, signature: _Signature | None, earlier: Contents | None) -> Contents | Unreadable | Gone:
+def _read(path: str, signature: Signature | None, earlier: Contents | None) -> Contents | Unreadable | Gone:
     if signature is None:
         return GONE
     if not signature.regular:
