@@ -11,6 +11,7 @@ from tests.dag.world import AUTHORITY, Mapping, ingress, root, secret, service, 
 from tests.envoy.site import Site
 
 from contour.api.meta import Ref
+from contour.dag.graph import ClientValidation
 from contour.envoy import pb
 from contour.envoy.groups import Group
 from contour.envoy.options import Options
@@ -63,6 +64,24 @@ def test_a_group_s_name_is_readable_and_fits_into_a_key() -> None:
         Group(Ref("a", "b.c"), "1.2", "1.2").name,
     }
     assert len(different) == 4
+
+
+@pytest.mark.parametrize(("field", "value"), [("client_validation", ClientValidation(optional=True))])
+def test_a_group_s_name_covers_every_field(field: str, value: object) -> None:
+    plain = Group(Ref("shop", "tls"), "1.2", "1.3")
+    names = [plain._replace(**{field: value}).name, plain.name]
+    assert len(set(names)) == len(names)
+    assert plain._replace(**{field: Group._field_defaults[field]}).name == plain.name
+
+
+def test_the_fields_of_a_group_are_tried_above() -> None:
+    (mark,) = test_a_group_s_name_covers_every_field.pytestmark  # type: ignore[attr-defined]
+    assert {field for field, _ in mark.args[1]} == set(Group._field_defaults)
+
+
+def test_a_group_s_name_does_not_change_between_releases() -> None:
+    """It is in scope keys and names of filter chains: another name closes every connection."""
+    assert Group(Ref("shop", "tls"), "1.2", "1.3").name == "shop.tls.b0e511b87b"
 
 
 def test_hosts_behind_one_wildcard_certificate_share_a_chain() -> None:

@@ -236,6 +236,27 @@ class VirtualHost(msgspec.Struct, frozen=True, gc=False):
     routes: tuple[Route, ...]
 
 
+class ForwardedCertificate(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What of a client's certificate upstreams are told, in `x-forwarded-client-cert`."""
+
+    subject: bool = False
+    certificate: bool = False
+    chain: bool = False
+    dns: bool = False
+    uri: bool = False
+
+
+class ClientValidation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Which certificates clients must show (httpproxy.md §2.5). By reference: a new CA or list touches no host."""
+
+    ca_secret: Ref | None = None
+    crl_secret: Ref | None = None
+    crl_only_leaf: bool = False
+    optional: bool = False  # a client may come without one
+    unchecked: bool = False  # one that comes need not be trusted
+    forwarded: ForwardedCertificate | None = None
+
+
 class SecureVirtualHost(msgspec.Struct, frozen=True, gc=False):
     """What a host name serves on the TLS listener."""
 
@@ -244,6 +265,7 @@ class SecureVirtualHost(msgspec.Struct, frozen=True, gc=False):
     secret: Ref | None  # by reference: a rotation must not touch the hosts that use it
     min_tls: str = "1.2"
     max_tls: str = "1.3"
+    client_validation: ClientValidation | None = None
 
 
 class Host(msgspec.Struct, frozen=True, gc=False):

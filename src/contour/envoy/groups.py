@@ -1,12 +1,17 @@
 """Groups of TLS hosts, the server names of their filter chains, and who may answer for which name (envoy.md §2).
 
-Hosts of one group share every setting that a connection has before a request is read: the serving secret (by
-reference) and the TLS versions. A group's name is part of its hosts' scope keys, so that a connection which one
+Hosts of one group share every setting that shapes their filter chain: the serving secret (by reference), the TLS
+versions, which clients may connect. A group's name is part of its hosts' scope keys, so that a connection which one
 group's chain accepted reaches only hosts of that group.
 
+Whatever else shapes a chain becomes a field of `Group`: with a default that is what most hosts have, set from the host
+in `_group`, read where `contour.envoy.scoped` builds the chain. A value is a frozen struct (with
+`omit_defaults`), a tuple or a scalar, and never the content of a Secret: refer to it. The group's name covers every field that is not the default, so that hosts which
+do not use a feature keep their group, their chain and their connections when the feature comes.
+
 Server names come from configured hosts alone, never from what a certificate lists: anybody can write a certificate
-with somebody else's name in it. (The any-host `*` is never served over TLS, operations.md §5.2.) Adding a host behind a wildcard name that its group has already changes no chain:
-what is read here are sets of entries that many hosts share.
+with somebody else's name in it. (The any-host `*` is never served over TLS, operations.md §5.2.) Adding a host behind a wildcard name that its group
+has already changes no chain: what is read here are sets of entries that many hosts share.
 """
 
 from __future__ import annotations
@@ -17,9 +22,11 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
+
 from contour.api.meta import ObjectRef, Ref
 from contour.dag.build import Graph
-from contour.dag.graph import Host
+from contour.dag.graph import ClientValidation, Host, SecureVirtualHost
 from contour.dag.secrets import ServingSecret, envoy_accepts
 from contour.envoy.options import Options
 from contour.reactive import Collection, Derived, Engine, Index, Read
@@ -34,6 +41,7 @@ class Group(NamedTuple):
     secret: Ref
     min_tls: str
     max_tls: str
+    client_validation: ClientValidation | None = None
 
     @property
     def name(self) -> str:
@@ -132,12 +140,7 @@ class Groups:
         host = self.host(read, name)
         if host is None or host.https is None or host.https.secret is None or not _is_server_name(name):
             return None
-        secure = host.https
-        group = Group(
-            host.https.secret,
-            max(self._options.min_tls, secure.min_tls),
-            min(self._options.max_tls, secure.max_tls),
-        )
+        group = _group(host.https, host.https.secret, self._options)
         wildcard = _covering(name)
         claim = wildcard if wildcard and read(self._named, (group.secret, wildcard)) else name
         return Member(group, claim, host.created or "", host.roots[0] if host.roots else None)
@@ -151,7 +154,7 @@ class Groups:
         groups = [claim.group for claim in claims]
         if len(groups) < 2:
             return groups[0] if groups else None
-        return min(groups, key=lambda group: (read(self._oldest, (group, server_name)), group))
+        return min(groups, key=lambda group: (read(self._oldest, (group, server_name)), group.name))
 
     def _oldest_root(self, read: Read, claim: tuple[Group, str]) -> tuple[str, tuple[str, ...]]:
         """Only asked for when two groups claim a name. By days first, so that few entries are looked at."""
@@ -171,7 +174,7 @@ class Groups:
         """Whether or not the secret is usable: without one the chain refuses handshakes, with an earlier one it serves,
         as the last good version stays.
         """
-        group = min(read(self._answering, server_name))
+        group = min(read(self._answering, server_name), key=_name)
         return Chain(group, server_name, second_look=server_name in read(self.wildcard_hosts, group.name))
 
     def _others(self, read: Read, name: str) -> tuple[str, ...] | None:
@@ -183,9 +186,23 @@ class Groups:
         return tuple(sorted(group.name for group in groups - {member.group})) or None
 
 
+def _group(host: SecureVirtualHost, secret: Ref, options: Options) -> Group:
+    return Group(
+        secret,
+        max(options.min_tls, host.min_tls),
+        min(options.max_tls, host.max_tls),
+        client_validation=host.client_validation,
+    )
+
+
 @lru_cache(maxsize=65536)
 def _name(group: Group) -> str:
-    digest = hashlib.blake2b("|".join((*group.secret, *group[1:])).encode(), digest_size=5).hexdigest()
+    values = group._asdict().items()
+    features = [(field, value) for field, value in values if value != group._field_defaults.get(field, value)]
+    text = "|".join((*group.secret, group.min_tls, group.max_tls)).encode()
+    if features:
+        text += b"|" + msgspec.json.encode(features)
+    digest = hashlib.blake2b(text, digest_size=5).hexdigest()
     return _UNSAFE.sub("_", f"{group.secret.namespace}.{group.secret.name}".lower()) + f".{digest}"
 
 
