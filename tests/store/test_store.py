@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from contour.api.decode import decode
-from contour.api.meta import Ref
+from contour.api.meta import ObjectRef, Ref
 from contour.reactive import Engine
 from contour.store import Store
 
@@ -117,3 +117,20 @@ def test_namespaces_that_are_not_watched_stay_out() -> None:
     s.apply(secret("other", "Opaque"))
     assert list(s.proxies) == [Ref("ns", "a")]
     assert not list(s.secrets)
+
+
+def test_a_status_that_was_written_changes_only_what_was_observed() -> None:
+    _, tables = store()
+    spec = {"virtualhost": {"fqdn": "a.test"}}
+    for version, status in (("7", {}), ("8", {"currentStatus": "valid"})):
+        metadata = {"namespace": "shop", "name": "a", "resourceVersion": version, "uid": "u"}
+        proxy = {"apiVersion": "projectcontour.io/v1", "kind": "HTTPProxy", "metadata": metadata}
+        tables.apply(decode({**proxy, "spec": spec, "status": status}))
+        stored = tables.proxies.get(Ref("shop", "a"))
+        assert stored is not None
+        assert (stored.metadata.resource_version, stored.status.current_status) == ("", "")
+    seen = tables.observed.get(ObjectRef("HTTPProxy", "shop", "a"))
+    assert seen is not None
+    assert (seen.resource_version, seen.uid, seen.status.current_status) == ("8", "u", "valid")
+    tables.delete("HTTPProxy", Ref("shop", "a"))
+    assert tables.observed.get(ObjectRef("HTTPProxy", "shop", "a")) is None

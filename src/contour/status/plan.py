@@ -54,18 +54,19 @@ def attach(
     def status(read: Read, key: ObjectRef) -> Status | None:
         ref = Ref(key.namespace, key.name)
         if key.kind == "Ingress":
-            ingress = read(store.ingresses, ref)
+            seen = read(store.observed, key)
             entries = read(addresses, None)
-            return applied(observed(ingress.status), entries, ip_mode=False) if ingress and entries else None
+            return applied(observed(seen.status), entries, ip_mode=False) if seen and entries else None
         proxy = read(store.proxies, ref)
         verdict = read(graph.proxies, ref)
-        if proxy is None or verdict is None:
+        seen = read(store.observed, key)
+        if proxy is None or verdict is None or seen is None:
             return None
         refusals = sorted({text for index in withheld for text in read(index, key)})
         refusals += [text for text in read(store.refusals, key) or () if text not in refusals]
         if refusals:
             verdict = Verdict((*verdict.errors, *map(rejected, refusals)), verdict.warnings)
-        block = http_proxy_status(verdict, proxy.metadata.generation, observed(proxy.status))
+        block = http_proxy_status(verdict, proxy.metadata.generation, observed(seen.status))
         return applied(block, read(addresses, None), ip_mode=True)
 
     keys: Index[ObjectRef, Ref] = engine.index("proxies with status", store.proxies, _proxy_keys)

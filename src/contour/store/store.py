@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from contour.api.core import Endpoints, EndpointSlice, Namespace, Secret, Service
-from contour.api.meta import Ref
+from contour.api.meta import ObjectMeta, ObjectRef, Ref
 from contour.api.networking import Ingress, IngressClass
 from contour.api.projectcontour import HTTPProxy, TLSCertificateDelegation
 from contour.reactive import Engine, Index, Table
@@ -19,8 +21,19 @@ ANY_HOST = "*"
 _SECRET_TYPES = ("kubernetes.io/tls", "Opaque")
 
 
+class Observed(msgspec.Struct, frozen=True, gc=False):
+    """What an object of ours carries besides what it says: its version, and the status that stands in it."""
+
+    resource_version: str
+    uid: str
+    status: Any
+
+
 class Store:
     """One table per kind, keyed by `Ref` (cluster-scoped kinds have an empty namespace).
+
+    Versions, and the statuses of objects whose status we write, are kept apart in `observed`: a status that was written,
+    by us or by others, comes back as a change of that alone.
 
     `root_namespaces`: when given, only Secrets of these namespaces are kept, as in the reference.
     `watch_namespaces`: when given, objects of other namespaces are not looked at.
@@ -45,6 +58,7 @@ class Store:
         self.ingress_classes: Table[Ref, IngressClass] = engine.table("ingress classes")
         self.proxies: Table[Ref, HTTPProxy] = engine.table("proxies")
         self.delegations: Table[Ref, TLSCertificateDelegation] = engine.table("delegations")
+        self.observed: Table[ObjectRef, Observed] = engine.table("observed statuses")
         # What Envoy refused, by the object that it came from: texts, fed back by the control loop.
         self.refusals: Table[Any, tuple[str, ...]] = engine.table("refusals")
 
@@ -74,18 +88,25 @@ class Store:
 
     def apply(self, obj: Any) -> None:
         """Add or replace an object; one of another ingress class is dropped, and so is its earlier version."""
-        kind, ref = type(obj).__name__, obj.ref
+        kind, ref, metadata = type(obj).__name__, obj.ref, obj.metadata
         if self._watched and ref.namespace and ref.namespace not in self._watched:
             return
+        if metadata.resource_version:
+            metadata = msgspec.structs.replace(metadata, resource_version="")
         if isinstance(obj, Ingress | HTTPProxy):
-            if not accepts(self._class_names, obj.metadata, obj.spec.ingress_class_name):
+            if not accepts(self._class_names, metadata, obj.spec.ingress_class_name):
                 self.delete(kind, ref)
                 return
+            observed = Observed(obj.metadata.resource_version, metadata.uid, obj.status)
+            self.observed.set(ObjectRef(kind, *ref), observed)
+            obj = _without_status(obj, metadata)
         elif isinstance(obj, Secret):
             if self._secret_namespaces and ref.namespace not in self._secret_namespaces:
                 return
             if obj.type not in _SECRET_TYPES:
-                obj = Secret(metadata=obj.metadata, type=obj.type)
+                obj = Secret(metadata=metadata, type=obj.type)
+        if obj.metadata is not metadata:
+            obj = msgspec.structs.replace(obj, metadata=metadata)
         self.kinds[kind].set(ref, obj)
 
     def delete(self, kind: str, ref: Ref) -> None:
@@ -93,6 +114,13 @@ class Store:
         table = self.kinds[kind]
         if ref in table:
             table.delete(ref)
+            self.observed.delete(ObjectRef(kind, *ref))
+
+
+def _without_status(obj: Ingress | HTTPProxy, metadata: ObjectMeta) -> Ingress | HTTPProxy:
+    if isinstance(obj, Ingress):
+        return Ingress(metadata=metadata, spec=obj.spec)
+    return HTTPProxy(metadata=metadata, spec=obj.spec)
 
 
 def _slice_services(ref: Ref, obj: EndpointSlice) -> Iterable[tuple[Ref, Ref]]:
