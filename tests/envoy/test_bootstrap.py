@@ -54,7 +54,8 @@ def test_classic_is_the_reference_s_own() -> None:
     }
     assert config["dynamic_resources"] == {"lds_config": xds, "cds_config": xds}
     assert config["layered_runtime"]["layers"][0]["rtds_layer"] == {"name": "dynamic", "rtds_config": xds}
-    assert not {"node", "deferred_stat_options", "stats_flush_on_admin", "overload_manager"} & config.keys()
+    ours = {"node", "cluster_manager", "deferred_stat_options", "stats_config", "stats_flush_on_admin"}
+    assert not {*ours, "overload_manager"} & config.keys()
     contour, admin = config["static_resources"]["clusters"]
     assert (contour["type"], contour["dns_lookup_family"]) == ("STRICT_DNS", "V4_ONLY")
     assert contour["alt_stat_name"] == "projectcontour_contour_8001"
@@ -85,6 +86,11 @@ def test_scoped_is_one_delta_stream() -> None:
     }
     assert config["node"] == {"metadata": {"contour": {"shape": "scoped"}}}
     assert config["deferred_stat_options"] == {"enable_deferred_creation_stats": True}
+    assert config["cluster_manager"] == {"enable_deferred_cluster_creation": True}
+    assert config["stats_config"]["stats_matcher"]["exclusion_list"]["patterns"] == [
+        {"contains": ".lb_subsets_"},
+        {"contains": ".lb_zone_"},
+    ]
     assert config["stats_flush_on_admin"] is True
     assert config["static_resources"]["clusters"][0]["type"] == "STATIC"
 
