@@ -1,0 +1,287 @@
+"""The client against a server on loopback that misbehaves as API servers and what stands before them do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp import web
+from tests.kube.apiserver import answers, forever, refusal, scripted
+
+from contour.kube.client import MERGE_PATCH, Client, CredentialsError, Unreachable
+from contour.kube.kubeconfig import Exec, User
+
+OK = web.json_response({"kind": "Thing"})
+
+
+async def test_a_write_and_its_answer():
+    async with scripted(answers(OK)) as server, Client(server.configuration(User(token="t"))) as client:
+        response = await client.request(
+            "PATCH", "/apis/x/y", params={"fieldManager": "me & you"}, body=b"{}", content_type=MERGE_PATCH
+        )
+    assert (response.status, response.ok, response.failure) == (200, True, None)
+    assert json.loads(response.body) == {"kind": "Thing"}
+    (asked,) = server.asked
+    assert (asked.method, asked.path, asked.query["fieldManager"]) == ("PATCH", "/apis/x/y", "me & you")
+    assert asked.headers["Content-Type"] == MERGE_PATCH
+    assert asked.headers["Authorization"] == "Bearer t"
+    assert server.bodies == [b"{}"]
+
+
+async def test_a_refusal_is_a_value():
+    script = answers(refusal(403, "Forbidden", 'things is forbidden: User "x" cannot'))
+    async with scripted(script) as server, Client(server.configuration()) as client:
+        response = await client.request("GET", "/x")
+    assert response.failure is not None
+    assert str(response.failure) == '403 Forbidden: things is forbidden: User "x" cannot'
+
+
+async def test_a_refusal_from_something_else():
+    script = answers(web.Response(status=502, text="<html>\n<h1>Bad   Gateway</h1>"))
+    async with scripted(script) as server, Client(server.configuration()) as client:
+        response = await client.request("GET", "/x")
+    assert str(response.failure) == "502: <html> <h1>Bad Gateway</h1>"
+
+
+async def test_retry_after_is_waited_for():
+    script = answers(refusal(429, "TooManyRequests", "slow down", after=1), OK)
+    async with scripted(script) as server, Client(server.configuration()) as client:
+        started = time.monotonic()
+        response = await client.request("PUT", "/x", body=b"1")
+    assert response.ok
+    assert server.bodies == [b"1", b"1"]
+    assert time.monotonic() - started >= 0.9
+
+
+async def test_retries_end():
+    script = answers(refusal(429, "TooManyRequests", "slow down", after=0))
+    async with scripted(script) as server, Client(server.configuration()) as client:
+        response = await client.request("GET", "/x", retries=2)
+    assert response.status == 429
+    assert len(server.asked) == 3
+
+
+async def test_a_refusal_without_retry_after_is_not_tried_again():
+    async with (
+        scripted(answers(refusal(500, "InternalError", "no"))) as server,
+        Client(server.configuration()) as client,
+    ):
+        assert (await client.request("GET", "/x")).status == 500
+    assert len(server.asked) == 1
+
+
+async def test_nobody_listens():
+    async with scripted(answers(OK)) as server:
+        pass
+    async with Client(server.configuration()) as client:
+        with pytest.raises(Unreachable, match=r"http://127.0.0.1:\d+: Connect"):
+            await client.request("GET", "/x")
+
+
+async def test_no_answer_in_time():
+    async def script(_: web.Request) -> web.Response:
+        await forever()
+        return web.Response()
+
+    async with scripted(script) as server, Client(server.configuration()) as client:
+        with pytest.raises(Unreachable, match="no answer in time"):
+            await client.request("GET", "/x", timeout=0.05)
+
+
+# --- credentials --------------------------------------------------------------------------------------------------
+
+
+def accepting(token: str):
+    def script(request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") == f"Bearer {token}":
+            return web.json_response({})
+        return refusal(401, "Unauthorized", "Unauthorized")
+
+    return script
+
+
+async def test_a_token_that_was_replaced_is_read_again(tmp_path):
+    file = tmp_path / "token"
+    file.write_text("old\n")
+
+    def script(request: web.Request) -> web.Response:
+        return accepting(file.read_text().strip())(request)
+
+    async with scripted(script) as server, Client(server.configuration(User(token_file=file))) as client:
+        assert (await client.request("GET", "/x")).ok
+        file.write_text("new\n")
+        assert (await client.request("GET", "/x")).ok
+        assert (await client.request("GET", "/x")).ok
+    assert [request.headers["Authorization"] for request in server.asked] == [
+        "Bearer old",
+        "Bearer old",
+        "Bearer new",
+        "Bearer new",
+    ]
+
+
+async def test_a_token_that_stays_wrong_is_an_answer(tmp_path):
+    file = tmp_path / "token"
+    file.write_text("wrong")
+    async with scripted(accepting("right")) as server, Client(server.configuration(User(token_file=file))) as client:
+        response = await client.request("GET", "/x")
+    assert str(response.failure) == "401 Unauthorized: Unauthorized"
+    assert len(server.asked) == 1  # the file holds what was refused
+
+
+async def test_a_token_file_that_is_gone(tmp_path):
+    async with scripted(answers(OK)) as server, Client(server.configuration(User(token_file=tmp_path / "t"))) as client:
+        with pytest.raises(CredentialsError, match=r"t: No such file"):
+            await client.request("GET", "/x")
+
+
+async def test_many_requests_refused_at_once_renew_once(tmp_path):
+    program, count = plugin(tmp_path, "t$(wc -l < count)")
+    async with scripted(accepting("t2")) as server, Client(server.configuration(User(plugin=program))) as client:
+        found = await asyncio.gather(*(client.request("GET", "/x") for _ in range(20)))
+    assert all(response.ok for response in found)
+    assert count.read_text().count("\n") == 2
+
+
+def plugin(directory, token, *, version="v1", more="", **fields):
+    """A program that prints an ExecCredential and counts its runs."""
+    count = directory / "count"
+    script = directory / "login"
+    script.write_text(
+        f"""#!/bin/sh
+cd {directory}
+echo >> count
+echo "$KUBERNETES_EXEC_INFO" > info
+cat <<END
+{{"apiVersion": "client.authentication.k8s.io/{version}", "kind": "ExecCredential", "status": {{"token": "{token}"{more}}}}}
+END
+"""
+    )
+    script.chmod(stat.S_IRWXU)
+    fields = {"api_version": "client.authentication.k8s.io/v1", **fields}
+    return Exec(command="./login", directory=directory, **fields), count
+
+
+async def test_a_program_gives_a_token_once(tmp_path):
+    program, count = plugin(tmp_path, "t", provide_cluster_info=True)
+    async with scripted(accepting("t")) as server:
+        async with Client(server.configuration(User(plugin=program))) as client:
+            assert (await client.request("GET", "/x")).ok
+            assert (await client.request("GET", "/x")).ok
+        assert json.loads((tmp_path / "info").read_text()) == {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "kind": "ExecCredential",
+            "spec": {"interactive": False, "cluster": {"server": server.url}},
+        }
+    assert count.read_text().count("\n") == 1
+
+
+async def test_a_programs_token_ends(tmp_path):
+    past = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    program, count = plugin(tmp_path, "t", more=f', "expirationTimestamp": "{past}"')
+    async with scripted(accepting("t")) as server, Client(server.configuration(User(plugin=program))) as client:
+        assert (await client.request("GET", "/x")).ok
+        assert (await client.request("GET", "/x")).ok
+    assert count.read_text().count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            {"api_version": "client.authentication.k8s.io/v1beta1"},
+            "the kubeconfig says 'client.authentication.k8s.io/v1beta1'",
+        ),
+        ({"command": "./absent", "install_hint": "brew it"}, r"exec ./absent: No such file or directory \(brew it\)"),
+        ({"command": "sh", "args": ("-c", "echo broken >&2; exit 3")}, "exec sh: exit status 3: broken"),
+        ({"command": "sh", "args": ("-c", "echo secret")}, "exec sh: what it prints is not an ExecCredential$"),
+    ],
+)
+async def test_a_program_that_does_not_work(tmp_path, change, says):
+    import msgspec
+
+    program, _ = plugin(tmp_path, "t")
+    user = User(plugin=msgspec.structs.replace(program, **change))
+    async with scripted(answers(OK)) as server, Client(server.configuration(user)) as client:
+        with pytest.raises(CredentialsError, match=says):
+            await client.request("GET", "/x")
+
+
+# --- streams ------------------------------------------------------------------------------------------------------
+
+
+def streaming(*chunks: bytes, then=None):
+    async def script(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for chunk in chunks:
+            await response.write(chunk)
+        if then is not None:
+            await then(request)
+        return response
+
+    return script
+
+
+async def lost(request: web.Request) -> None:
+    assert request.transport is not None
+    await asyncio.sleep(0.02)
+    request.transport.abort()
+
+
+async def test_a_stream_comes_as_it_is():
+    async with (
+        scripted(streaming(b"one\nt", b"wo\n")) as server,
+        Client(server.configuration()) as client,
+        client.stream("/x", params={"watch": "1"}) as stream,
+    ):
+        assert (stream.status, stream.failure) == (200, None)
+        assert b"".join([chunk async for chunk in stream]) == b"one\ntwo\n"
+
+
+async def test_a_refused_stream():
+    script = answers(refusal(410, "Expired", "too old resource version"))
+    async with scripted(script) as server, Client(server.configuration()) as client, client.stream("/x") as stream:
+        assert str(stream.failure) == "410 Expired: too old resource version"
+        assert [chunk async for chunk in stream] == []
+
+
+@pytest.mark.parametrize(
+    ("then", "says"), [(lambda _: forever(), "silent for 0.05 s"), (lost, "lost in the middle of an answer")]
+)
+async def test_a_stream_that_falls_silent_or_is_lost(then, says):
+    async with (
+        scripted(streaming(b"one\n", then=then)) as server,
+        Client(server.configuration()) as client,
+        client.stream("/x", silence=0.05) as stream,
+    ):
+        chunks = aiter(stream)
+        assert await anext(chunks) == b"one\n"
+        with pytest.raises(Unreachable, match=says):
+            await anext(chunks)
+
+
+async def test_an_error_of_the_reader_stays_its_own():
+    async with scripted(streaming(b"one\n")) as server, Client(server.configuration()) as client:
+        with pytest.raises(TimeoutError):
+            async with client.stream("/x"):
+                raise TimeoutError
+
+
+# --- limits -------------------------------------------------------------------------------------------------------
+
+
+async def test_writes_are_limited_reads_and_leases_are_not():
+    async with scripted(answers(OK)) as server, Client(server.configuration(), qps=10, burst=1) as client:
+        started = time.monotonic()
+        for _ in range(5):
+            await client.request("GET", "/x")
+            await client.request("PUT", "/x", body=b"", urgent=True)
+        assert time.monotonic() - started < 0.15
+        for _ in range(4):
+            await client.request("PUT", "/x", body=b"")
+        assert time.monotonic() - started >= 0.3
