@@ -156,6 +156,11 @@ _INGRESS_ANNOTATIONS: tuple[Mapping, ...] = (
     {"ingress.kubernetes.io/force-ssl-redirect": "true"},
     {"kubernetes.io/ingress.class": "another"},
     {"kubernetes.io/ingress.class": "contour"},
+    {"kubernetes.io/ingress.allow-http": "false"},
+    {"projectcontour.io/tls-cert-namespace": "vault", "projectcontour.io/tls-minimum-protocol-version": "1.3"},
+    {"projectcontour.io/tls-minimum-protocol-version": "1.3", "projectcontour.io/tls-maximum-protocol-version": "1.2"},
+    {"contour.heptio.com/retry-on": "5xx", "projectcontour.io/response-timeout": "soon"},
+    {"contour.heptio.com/websocket-routes": "/, /p"},
 )
 
 

@@ -180,7 +180,9 @@ def test_a_route_without_a_service_that_exists_answers_503() -> None:
 
 def test_a_mirror_alone_answers_503() -> None:
     services = [{"name": "web", "port": 80, "mirror": True}]
-    assert only_route(root("site", "shop.test", routes=[{"services": services}])).action == DirectResponse(503)
+    action = only_route(root("site", "shop.test", routes=[{"services": services}])).action
+    assert isinstance(action, DirectResponse)
+    assert (action.status, [mirror.cluster.service.service for mirror in action.mirrors]) == (503, ["web"])
 
 
 def test_redirects_and_direct_responses() -> None:

@@ -1,8 +1,9 @@
 from typing import Any
 
+import msgspec
 import pytest
 
-from contour.api.core import Secret, Service, ServiceSpec
+from contour.api.core import LoadBalancerIngress, LoadBalancerStatus, Secret, Service, ServiceSpec
 from contour.api.core import ServicePort as Port
 from contour.api.meta import ObjectMeta, ObjectRef, Ref
 from contour.api.networking import (
@@ -13,6 +14,7 @@ from contour.api.networking import (
     IngressRule,
     IngressServiceBackend,
     IngressSpec,
+    IngressStatus,
     IngressTLS,
     ServiceBackendPort,
     TypedLocalObjectReference,
@@ -30,6 +32,7 @@ from contour.dag.graph import (
     HeaderMatch,
     PathKind,
     PathMatch,
+    Retry,
     ServicePort,
 )
 from contour.dag.ingress import NO_INGRESS, IngressHost, ingress_host
@@ -355,10 +358,8 @@ def test_secrets_that_may_not_be_used(name: str, objects: tuple[Any, ...], reaso
 
 
 def test_a_delegated_secret():
-    spec = TLSCertificateDelegationSpec((CertificateDelegation("tls", ("shop",)),))
-    delegation = TLSCertificateDelegation(metadata=ObjectMeta(name="d", namespace="certs"), spec=spec)
     entries = tls("a.test", name="certs/tls")
-    answer = host(service(), secret(namespace="certs"), delegation, ingress(rule("a.test"), tls=entries))
+    answer = host(service(), secret(namespace="certs"), delegated("shop"), ingress(rule("a.test"), tls=entries))
     assert (answer.secret, len(answer.https_routes), answer.findings) == (Ref("certs", "tls"), 1, ())
 
 
@@ -367,6 +368,78 @@ def test_within_an_ingress_the_last_usable_certificate_wins():
     answer = host(service(), secret("one"), secret("two"), ingress(rule("a.test"), tls=entries))
     assert answer.secret == Ref("shop", "two")
     assert [reason for reason, _ in messages(answer)] == ["SecretNotValid"]
+
+
+VERSION = "projectcontour.io/tls-{}-protocol-version"
+
+
+def test_tls_versions_of_the_certificate_that_is_served():
+    annotations = {VERSION.format("minimum"): "1.3"}
+    entries = tls("a.test")
+    answer = host(service(), secret(), ingress(rule("a.test"), annotations=annotations, tls=entries))
+    assert (answer.min_tls, answer.max_tls) == ("1.3", "1.3")
+    # The versions go with the certificate, whoever has the routes.
+    other = ingress(rule("a.test"), name="a", annotations={VERSION.format("maximum"): "1.2"})
+    answer = host(service(), secret(), other, ingress(rule("a.test"), annotations=annotations, tls=entries))
+    assert (answer.min_tls, answer.max_tls) == ("1.3", "1.3")
+
+
+def test_a_minimum_above_the_maximum_costs_that_entry_alone():
+    annotations = {VERSION.format("minimum"): "1.3", VERSION.format("maximum"): "1.2"}
+    bad = ingress(rule("a.test"), annotations=annotations, tls=tls("a.test"))
+    good = ingress(rule("a.test"), name="other", tls=tls("a.test"))
+    answer = host(service(), secret(), bad)
+    assert (answer.secret, len(answer.http_routes), answer.https_routes) == (None, 1, ())
+    told = "spec.tls[0]: the minimum protocol version is greater than the maximum protocol version"
+    assert messages(answer) == [("TLSConfigNotValid", told)]
+    assert host(service(), secret(), bad, good).secret == Ref("shop", "tls")
+
+
+def delegated(*namespaces: str) -> TLSCertificateDelegation:
+    spec = TLSCertificateDelegationSpec((CertificateDelegation("tls", namespaces),))
+    return TLSCertificateDelegation(metadata=ObjectMeta(name="d", namespace="certs"), spec=spec)
+
+
+def test_the_namespace_of_all_certificates():
+    annotations = {"projectcontour.io/tls-cert-namespace": "certs"}
+    objects = (service(), secret(namespace="certs"), secret("own"))
+    one = ingress(rule("a.test"), annotations=annotations, tls=tls("a.test"))
+    assert host(*objects, delegated("shop"), one).secret == Ref("certs", "tls")
+    refused = host(*objects, delegated("other"), one)
+    assert (refused.secret, [reason for reason, _ in messages(refused)]) == (None, ["DelegationNotPermitted"])
+    # A name that says its namespace itself is left alone.
+    own = ingress(rule("a.test"), annotations=annotations, tls=tls("a.test", name="shop/own"))
+    assert host(*objects, own).secret == Ref("shop", "own")
+
+
+# --- annotations --------------------------------------------------------------------------------------------------
+
+
+def test_annotations_hold_for_every_route():
+    annotations = {
+        "projectcontour.io/response-timeout": "5s",
+        "projectcontour.io/retry-on": "5xx",
+        "projectcontour.io/websocket-routes": "/ws, /",
+    }
+    rules = (rule("a.test", path("/ws"), path("/x"), path("", None)),)
+    answer = host(service(), ingress(*rules, annotations=annotations))
+    actions = {route.path.value: route.action for route in answer.http_routes}
+    assert {path: action.websocket for path, action in actions.items()} == {"/ws": True, "/x": False, "/": True}
+    assert {(action.timeout, action.retry) for action in actions.values()} == {(5_000_000_000, Retry("5xx", 1))}
+
+
+def test_a_websocket_path_is_compared_as_it_is_written():
+    answer = host(
+        service(),
+        ingress(rule("a.test", path("/ws/", "Prefix")), annotations={"projectcontour.io/websocket-routes": "/ws"}),
+    )
+    assert [route.action.websocket for route in answer.http_routes] == [False]
+
+
+def test_a_bad_annotation_is_told_and_the_rest_served():
+    answer = host(service(), ingress(rule("a.test"), annotations={"projectcontour.io/response-timeout": "soon"}))
+    assert len(answer.http_routes) == 1
+    assert [reason for reason, _ in messages(answer)] == ["AnnotationNotValid"]
 
 
 # --- several Ingresses --------------------------------------------------------------------------------------------
@@ -425,6 +498,15 @@ def test_a_rotated_certificate_changes_no_host():
     fresh = Authority().sign("a.test")
     world.runs = 0
     assert world.commit(secret(data={"tls.crt": fresh.certificate, "tls.key": fresh.private_key})) == {}
+    assert world.runs == 0
+
+
+def test_a_status_or_an_annotation_of_others_changes_no_host():
+    world = World(service(), ingress(rule("a.test")))
+    world.runs = 0
+    before = ingress(rule("a.test"), annotations={"owner": "shop"})
+    status = IngressStatus(LoadBalancerStatus((LoadBalancerIngress(ip="192.0.2.1"),)))
+    assert world.commit(before) == world.commit(msgspec.structs.replace(before, status=status)) == {}
     assert world.runs == 0
 
 

@@ -43,3 +43,10 @@ def test_the_first_annotation_that_is_present_decides(
 )
 def test_configured_classes(classes: tuple[str, ...], spec: str | None, accepted: bool) -> None:
     assert accepts(classes, ObjectMeta(), spec) is accepted
+
+
+def test_the_older_spelling_comes_second() -> None:
+    """operations.md §12.7."""
+    older = "contour.heptio.com/ingress.class"
+    assert effective_class(ObjectMeta(annotations={older: "h", K: "k"}), None) == "h"
+    assert effective_class(ObjectMeta(annotations={P: "p", older: "h"}), None) == "p"

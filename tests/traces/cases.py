@@ -71,14 +71,6 @@ _CONFIG_KEYS = frozenset(
         "envoy-service-namespace",
     }
 )
-_INGRESS_ANNOTATIONS = frozenset(
-    {
-        "projectcontour.io/ingress.class",
-        "kubernetes.io/ingress.class",
-        "ingress.kubernetes.io/force-ssl-redirect",
-    }
-)
-_ANNOTATION_FAMILIES = ("projectcontour.io/", "ingress.kubernetes.io/", "kubernetes.io/ingress.")
 
 
 @dataclass(frozen=True)
@@ -166,10 +158,6 @@ def later_of(obj: dict[str, Any]) -> Iterator[str]:
         yield kind
     elif kind == "HTTPProxy":
         yield from (f"HTTPProxy {name}" for name in _names(obj.get("spec")) if name in _LATER_FIELDS)
-    elif kind == "Ingress":
-        for name in obj["metadata"].get("annotations") or {}:
-            if name.startswith(_ANNOTATION_FAMILIES) and name not in _INGRESS_ANNOTATIONS:
-                yield f"Ingress {name}"
 
 
 def _config_keys(value: Any, prefix: str = "") -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from contour.api import crds, ingress_v1beta1, rules, schema
+from contour.api.annotations import unsupported
 from contour.api.core import Namespace, Secret, Service
 from contour.api.decode import (
     CLUSTER_SCOPED,
@@ -42,7 +43,7 @@ class AdmissionError(DecodeError):
 
 
 class Review(msgspec.Struct, frozen=True):
-    """An admitted object, and what its author should know: `unknown field "spec.foo"` for all that was left out."""
+    """An admitted object, and what its author should know: fields that were left out, annotations without an effect."""
 
     object: Object
     warnings: tuple[str, ...] = ()
@@ -83,7 +84,7 @@ def review(source: Mapping[str, Any]) -> Review:
         raise refuse(FieldError(error.path.removeprefix("$."), error.reason, hint)) from None
     if broken := tuple(rules.errors(obj)):
         raise refuse(*broken)
-    return Review(obj, warnings)
+    return Review(obj, (*warnings, *unsupported(kind.kind, obj.metadata.annotations or {})))
 
 
 def _size_problem(source: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from contour.api.meta import ObjectRef, Ref
-from contour.dag.graph import Cluster, Forward, Host, Route, SecureVirtualHost, VirtualHost
+from contour.dag.graph import Cluster, DirectResponse, Forward, Host, Route, SecureVirtualHost, VirtualHost
 from contour.dag.httpproxy import RootOutcome, duplicate, evaluate
 from contour.dag.ingress import NO_INGRESS, IngressHost, ingress_host
 from contour.dag.match_order import in_match_order
@@ -117,6 +117,7 @@ def _clusters(routes: Iterable[Route]) -> tuple[Cluster, ...]:
         if isinstance(route.action, Forward):
             for backend in route.action.backends:
                 found[backend.cluster] = None
+        if isinstance(route.action, Forward | DirectResponse):
             for mirror in route.action.mirrors:
                 found[mirror.cluster] = None
     return tuple(found)

@@ -212,8 +212,11 @@ class Redirect(msgspec.Struct, frozen=True, gc=False):
 
 
 class DirectResponse(msgspec.Struct, frozen=True, gc=False):
+    """`mirrors`: of a route without other services, which answers 503; the reference has their clusters all the same."""
+
     status: int
     body: str = ""
+    mirrors: tuple[Mirror, ...] = ()
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):

@@ -7,24 +7,17 @@ Nothing that is left out is silent: what the reference only logs is a finding on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
-from contour.api.invalid import Invalid
 from contour.api.meta import ObjectRef, Ref
-from contour.api.networking import HTTPIngressPath, Ingress, IngressBackend
-from contour.api.scalars import namespaced_ref, quote, regex_error
-from contour.dag.annotations import force_ssl_redirect, http_allowed
-from contour.dag.conditions import wildcard_host_match
-from contour.dag.graph import Backend, Cluster, Forward, PathKind, PathMatch, Route
-from contour.dag.services import resolve
-from contour.dag.sources import Lookup, Sources
+from contour.api.scalars import namespaced_ref, quote
+from contour.dag.graph import PathMatch, Route
+from contour.dag.ingress_routes import finding, routes
+from contour.dag.sources import IngressFacts, Lookup, Sources
 from contour.dag.verdict import Finding
 from contour.reactive import Read
 
 _ANY_HOST = "*"
-_REGEX_CHARACTERS = frozenset("^+*[]%")  # one of them makes an ImplementationSpecific path a regular expression
 
 Findings = tuple[tuple[ObjectRef, Finding], ...]
 
@@ -56,150 +49,72 @@ def ingress_host(read: Read, sources: Sources, host: str) -> IngressHost:
     if not refs:
         return NO_INGRESS
     lookup = Lookup(read, sources)
-    found = (read(store.ingresses, ref) for ref in refs)
+    found = (lookup.ingress(ref) for ref in refs)
     ingresses = sorted((ingress for ingress in found if ingress is not None), key=_age)
     findings: list[tuple[ObjectRef, Finding]] = []
-    secret = None
+    secret, giver = None, None
     http_routes: dict[PathMatch, Route] = {}
     https_routes: dict[PathMatch, Route] = {}
     for ingress in ingresses:
         given, problems = _secret(lookup, ingress, host)
         if secret and given and given != secret:
             told = f"host {quote(host)} is served with Secret {quote(secret)}, not with {quote(given)}"
-            problems.append(_finding("DuplicateCertificate", told))
-        secret = secret or given
-        routes, more_problems = _routes(lookup, ingress, host)
-        plain = routes if http_allowed(ingress.metadata) else {}
-        origin = _object_ref(ingress)
+            problems.append(finding("DuplicateCertificate", told))
+        if given and not secret:
+            secret, giver = given, ingress.settings.contour
+        own, more_problems = routes(lookup, ingress, host)
         duplicates = [
-            _finding(
+            finding(
                 "DuplicatePath", f"path {quote(path.value)} of host {quote(host)} is served by Ingress {_name(older)}"
             )
-            for path in routes
+            for path in own
             if (older := http_routes.get(path) or https_routes.get(path))
         ]
-        findings.extend((origin, finding) for finding in (*problems, *more_problems, *duplicates))
-        redirect = force_ssl_redirect(ingress.metadata)
-        for path, route in plain.items():
+        found_here = (*ingress.settings.problems, *problems, *more_problems, *duplicates)
+        findings.extend((ingress.origin, one) for one in found_here)
+        redirect = ingress.settings.redirect_to_https
+        for path, route in own.items() if ingress.settings.http else ():
             http_routes.setdefault(path, msgspec.structs.replace(route, https_redirect=True) if redirect else route)
-        for path, route in routes.items():
+        for path, route in own.items():
             https_routes.setdefault(path, route)
     tls = secret is not None and host != _ANY_HOST
     return IngressHost(
         http_routes=tuple(http_routes.values()),
         https_routes=tuple(https_routes.values()) if tls else (),
         secret=secret if tls else None,
-        roots=tuple(_object_ref(ingress) for ingress in ingresses),
-        created=ingresses[0].metadata.creation_timestamp or "" if ingresses else "",
+        min_tls=giver.min_tls if tls and giver else NO_INGRESS.min_tls,
+        max_tls=giver.max_tls if tls and giver else NO_INGRESS.max_tls,
+        roots=tuple(ingress.origin for ingress in ingresses),
+        created=ingresses[0].created if ingresses else "",
         findings=tuple(dict.fromkeys(findings)),
     )
 
 
-# --- certificates --------------------------------------------------------------------------------------------------
-
-
-def _secret(lookup: Lookup, ingress: Ingress, host: str) -> tuple[Ref | None, list[Finding]]:
+def _secret(lookup: Lookup, ingress: IngressFacts, host: str) -> tuple[Ref | None, list[Finding]]:
     """The certificate that an Ingress gives a host: the last that may be used."""
-    namespace = ingress.metadata.namespace
+    namespace, settings = ingress.ref.namespace, ingress.settings.contour
     given, findings = None, []
     for index, entry in enumerate(ingress.spec.tls):
         if host not in entry.hosts:
             continue
-        ref = namespaced_ref(entry.secret_name, namespace)
+        ref = namespaced_ref(entry.secret_name, settings.certificate_namespace or namespace)
         where = f"spec.tls[{index}].secretName: Secret {quote(ref)}"
         if not lookup.delegated(ref, namespace):
-            findings.append(_finding("DelegationNotPermitted", f"{where}: certificate delegation not permitted"))
+            findings.append(finding("DelegationNotPermitted", f"{where}: certificate delegation not permitted"))
         elif error := lookup.serving_error(ref):
-            findings.append(_finding("SecretNotValid", f"{where}: {error.text}"))
+            findings.append(finding("SecretNotValid", f"{where}: {error.text}"))
+        elif settings.max_tls < settings.min_tls:
+            # The reference gives up TLS for all Ingresses here (operations.md §14.1, no. 17).
+            told = "the minimum protocol version is greater than the maximum protocol version"
+            findings.append(finding("TLSConfigNotValid", f"spec.tls[{index}]: {told}"))
         else:
             given = ref
     return given, findings
 
 
-# --- routes --------------------------------------------------------------------------------------------------------
-
-
-def _routes(lookup: Lookup, ingress: Ingress, host: str) -> tuple[dict[PathMatch, Route], list[Finding]]:
-    """The routes of an Ingress for a host, without what depends on the listener."""
-    routes: dict[PathMatch, Route] = {}
-    findings: list[Finding] = []
-    headers = wildcard_host_match(host)
-    for rule in _rules(ingress, host):
-        for place, path in rule:
-            match = _path_match(path)
-            if isinstance(match, Invalid):
-                # The rest of the rule goes with it, as in the reference.
-                findings.append(_finding("PathNotValid", f"{place}: {match.text}; it and what follows it is ignored"))
-                break
-            cluster = _cluster(lookup, ingress.metadata.namespace, path.backend)
-            if isinstance(cluster, Finding):
-                findings.append(msgspec.structs.replace(cluster, message=f"{place}: {cluster.message}"))
-                continue
-            routes[match] = Route(
-                path=match, action=Forward((Backend(cluster),)), origin=_object_ref(ingress), headers=headers
-            )
-    return routes, findings
-
-
-def _rules(ingress: Ingress, host: str) -> Iterator[list[tuple[str, HTTPIngressPath]]]:
-    """Paths for a host, rule by rule, each with the field it stands in. The default backend is a rule of its own."""
-    if ingress.spec.default_backend is not None and host == _ANY_HOST:
-        yield [("spec.defaultBackend", HTTPIngressPath(backend=ingress.spec.default_backend))]
-    for index, rule in enumerate(ingress.spec.rules):
-        if (rule.host or _ANY_HOST) == host and rule.http is not None:
-            place = f"spec.rules[{index}].http.paths"
-            yield [(f"{place}[{number}]", path) for number, path in enumerate(rule.http.paths)]
-
-
-def _path_match(path: HTTPIngressPath) -> PathMatch | Invalid:
-    value = path.path or "/"
-    if path.path_type == "Exact":
-        return PathMatch(PathKind.EXACT, value)
-    if path.path_type == "Prefix":
-        segments = value.rstrip("/")
-        return PathMatch(PathKind.SEGMENT, segments) if segments else PathMatch(PathKind.PREFIX, "/")
-    if _REGEX_CHARACTERS.isdisjoint(value):
-        return PathMatch(PathKind.PREFIX, value)
-    if error := regex_error(f"^{value}"):  # as Envoy gets it
-        return Invalid(f"path {quote(value)} is not a valid regular expression: {error.text}")
-    return PathMatch(PathKind.REGEX, value)
-
-
-def _cluster(lookup: Lookup, namespace: str, backend: IngressBackend) -> Cluster | Finding:
-    if backend.service is None:
-        # The reference crashes on these.
-        named = f" {quote(f'{backend.resource.kind}/{backend.resource.name}')}" if backend.resource else ""
-        return _finding("BackendNotSupported", f"backend{named} is not a Service, which is all that is supported")
-    ref = Ref(namespace, backend.service.name)
-    port = backend.service.port.name or str(backend.service.port.number)
-    facts, external_names = lookup.service(ref), lookup.options.enable_external_name
-    resolved = resolve(facts, ref, port, external_names=external_names)
-    if not isinstance(resolved, Invalid):
-        # Once more by the number that was found, as in the reference: where a port before it has that number as its
-        # name, that one is meant.
-        resolved = resolve(facts, ref, str(resolved.port.port), external_names=external_names)
-    if isinstance(resolved, Invalid):
-        return _finding("ServiceUnresolvedReference", resolved.text)
-    return Cluster(
-        service=resolved.port,
-        protocol=resolved.upstream_protocol,
-        circuit_breakers=resolved.circuit_breakers,
-        # The reference ignores the setting here; ours holds everywhere (operations.md §14.1, no. 28).
-        dns_lookup_family=lookup.options.dns_lookup_family,
-    )
-
-
-def _age(ingress: Ingress) -> tuple[str, Ref]:
-    return ingress.metadata.creation_timestamp or "", ingress.ref
-
-
-def _object_ref(ingress: Ingress) -> ObjectRef:
-    return ObjectRef("Ingress", *ingress.ref)
+def _age(ingress: IngressFacts) -> tuple[str, Ref]:
+    return ingress.created, ingress.ref
 
 
 def _name(route: Route) -> str:
     return f"{route.origin.namespace}/{route.origin.name}"
-
-
-def _finding(reason: str, message: str) -> Finding:
-    return Finding("IngressError", reason, message)

@@ -117,7 +117,8 @@ def _action(walk: Walk, proxy: Proxy, route: api.Route, path: PathMatch, report:
     if isinstance(served, Finding):
         return served
     if not served.backends:
-        return Answering(backends=(), prefix_rewrite=rewrite)
+        answer = msgspec.structs.replace(NO_BACKEND, mirrors=served.mirrors)
+        return Answering(backends=(), prefix_rewrite=rewrite, answer=answer)
     return _forward(route, policies, served, rewrite)
 
 

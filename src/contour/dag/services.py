@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from contour.api.annotations import OLD_PREFIX, PREFIX
+from contour.api.annotations import value as annotation
 from contour.api.core import Service
 from contour.api.meta import Ref
 from contour.api.scalars import quote
@@ -16,8 +18,6 @@ from contour.dag.externalname import external_name_error
 from contour.dag.graph import CircuitBreakers, ServicePort
 from contour.dag.verdict import Invalid
 
-_ANNOTATION = "projectcontour.io/"
-_PROTOCOL_ANNOTATION = _ANNOTATION + "upstream-protocol."
 # In this order, so that for a port named by several of them tls beats h2c, and h2c beats h2 (§2.21).
 _ANNOTATED_PROTOCOLS = ("h2", "h2c", "tls")
 _APP_PROTOCOLS = {"kubernetes.io/h2c": "h2c", "https": "tls"}  # all others: HTTP/1.1 without TLS
@@ -130,17 +130,17 @@ def _annotated_protocols(annotations: Mapping[str, str]) -> dict[str, str]:
     return {
         item.strip(): protocol
         for protocol in _ANNOTATED_PROTOCOLS
-        for item in annotations.get(_PROTOCOL_ANNOTATION + protocol, "").split(",")
+        for item in annotation(annotations, f"upstream-protocol.{protocol}").split(",")
         if item.strip()
     }
 
 
 def _circuit_breakers(annotations: Mapping[str, str]) -> CircuitBreakers:
     def limit(name: str) -> int:
-        number = _decimal(annotations.get(_ANNOTATION + name, ""))
+        number = _decimal(annotation(annotations, name))
         return number if number is not None and number <= _MAX_UINT32 else 0
 
-    if not any(key.startswith(_ANNOTATION) for key in annotations):
+    if not any(key.startswith((PREFIX, OLD_PREFIX)) for key in annotations):
         return NO_LIMITS
     return CircuitBreakers(
         max_connections=limit("max-connections"),

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import msgspec
 
-from contour.api.meta import Ref
+from contour.api.meta import ObjectRef, Ref
+from contour.api.networking import IngressSpec
 from contour.api.projectcontour import HTTPProxySpec
 from contour.dag import delegation
+from contour.dag.annotations import IngressSettings, ingress_settings
 from contour.dag.options import Options
 from contour.dag.secrets import ServingSecret, ca_bundle, serving_secret
 from contour.dag.services import ServiceFacts, service_facts
@@ -26,6 +28,19 @@ class Proxy(msgspec.Struct, frozen=True, gc=False):
     created: str
 
 
+class IngressFacts(msgspec.Struct, frozen=True, gc=False):
+    """An Ingress without its labels and status, and its annotations as what they mean."""
+
+    ref: Ref
+    spec: IngressSpec
+    settings: IngressSettings
+    created: str
+
+    @property
+    def origin(self) -> ObjectRef:
+        return ObjectRef("Ingress", self.ref.namespace, self.ref.name)
+
+
 class Sources:
     """Declared once for an engine; `Lookup` asks them. Eager, because a Secret or Service may be of 10,000 hosts."""
 
@@ -33,6 +48,7 @@ class Sources:
         self.store = store
         self.options = options
         self.proxies: Derived[Ref, Proxy | None] = engine.derived("proxy", self._proxy, eager=True)
+        self.ingresses: Derived[Ref, IngressFacts | None] = engine.derived("ingress", self._ingress, eager=True)
         self.services: Derived[Ref, ServiceFacts | None] = engine.derived("service", self._service, eager=True)
         self.serving_secrets: Derived[Ref, ServingSecret | Invalid] = engine.derived(
             "serving secret", self._serving, eager=True
@@ -46,6 +62,13 @@ class Sources:
     def _proxy(self, read: Read, ref: Ref) -> Proxy | None:
         proxy = read(self.store.proxies, ref)
         return None if proxy is None else Proxy(ref, proxy.spec, proxy.metadata.creation_timestamp or "")
+
+    def _ingress(self, read: Read, ref: Ref) -> IngressFacts | None:
+        ingress = read(self.store.ingresses, ref)
+        if ingress is None:
+            return None
+        created = ingress.metadata.creation_timestamp or ""
+        return IngressFacts(ref, ingress.spec, ingress_settings(ingress.metadata), created)
 
     def _service(self, read: Read, ref: Ref) -> ServiceFacts | None:
         return service_facts(read(self.store.services, ref))
@@ -74,6 +97,9 @@ class Lookup:
 
     def proxy(self, ref: Ref) -> Proxy | None:
         return self._read(self._sources.proxies, ref)
+
+    def ingress(self, ref: Ref) -> IngressFacts | None:
+        return self._read(self._sources.ingresses, ref)
 
     def service(self, ref: Ref) -> ServiceFacts | None:
         return self._read(self._sources.services, ref)

@@ -1,19 +1,19 @@
-"""Which Ingress and HTTPProxy objects are ours (httpproxy.md §2.2, operations.md §5.3)."""
+"""Which Ingress and HTTPProxy objects are ours (httpproxy.md §2.2, operations.md §5.3, §12.7)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from contour.api.annotations import CLASSES
 from contour.api.meta import ObjectMeta
 
-_ANNOTATIONS = ("projectcontour.io/ingress.class", "kubernetes.io/ingress.class")
 _DEFAULT_CLASS = "contour"
 
 
 def effective_class(metadata: ObjectMeta, spec_class: str | None) -> str:
     """The first class annotation that is present decides, unless it is empty; then the spec does."""
     annotations = metadata.annotations or {}
-    for key in _ANNOTATIONS:
+    for key in CLASSES:
         if key in annotations:
             if annotations[key]:
                 return annotations[key]

@@ -1,0 +1,99 @@
+"""The routes that one Ingress has for one host (operations.md §5.2, §5.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from contour.api.invalid import Invalid
+from contour.api.meta import Ref
+from contour.api.networking import HTTPIngressPath, IngressBackend
+from contour.api.scalars import quote, regex_error
+from contour.dag.conditions import wildcard_host_match
+from contour.dag.graph import Backend, Cluster, Forward, PathKind, PathMatch, Route
+from contour.dag.services import resolve
+from contour.dag.sources import IngressFacts, Lookup
+from contour.dag.verdict import Finding
+
+_ANY_HOST = "*"
+_REGEX_CHARACTERS = frozenset("^+*[]%")  # one of them makes an ImplementationSpecific path a regular expression
+
+
+def routes(lookup: Lookup, ingress: IngressFacts, host: str) -> tuple[dict[PathMatch, Route], list[Finding]]:
+    """The routes of an Ingress for a host, without what depends on the listener."""
+    found: dict[PathMatch, Route] = {}
+    findings: list[Finding] = []
+    headers = wildcard_host_match(host)
+    settings = ingress.settings.contour
+    for rule in _rules(ingress, host):
+        for place, path in rule:
+            match = _path_match(path)
+            if isinstance(match, Invalid):
+                # The rest of the rule goes with it, as in the reference.
+                findings.append(finding("PathNotValid", f"{place}: {match.text}; it and what follows it is ignored"))
+                break
+            cluster = _cluster(lookup, ingress.ref.namespace, path.backend)
+            if isinstance(cluster, Finding):
+                findings.append(msgspec.structs.replace(cluster, message=f"{place}: {cluster.message}"))
+                continue
+            action = Forward(
+                (Backend(cluster),),
+                timeout=settings.response_timeout,
+                retry=settings.retry,
+                websocket=(path.path or "/") in settings.websocket_paths,
+            )
+            found[match] = Route(path=match, action=action, origin=ingress.origin, headers=headers)
+    return found, findings
+
+
+def finding(reason: str, message: str) -> Finding:
+    return Finding("IngressError", reason, message)
+
+
+def _rules(ingress: IngressFacts, host: str) -> Iterator[list[tuple[str, HTTPIngressPath]]]:
+    """Paths for a host, rule by rule, each with the field it stands in. The default backend is a rule of its own."""
+    if ingress.spec.default_backend is not None and host == _ANY_HOST:
+        yield [("spec.defaultBackend", HTTPIngressPath(backend=ingress.spec.default_backend))]
+    for index, rule in enumerate(ingress.spec.rules):
+        if (rule.host or _ANY_HOST) == host and rule.http is not None:
+            place = f"spec.rules[{index}].http.paths"
+            yield [(f"{place}[{number}]", path) for number, path in enumerate(rule.http.paths)]
+
+
+def _path_match(path: HTTPIngressPath) -> PathMatch | Invalid:
+    value = path.path or "/"
+    if path.path_type == "Exact":
+        return PathMatch(PathKind.EXACT, value)
+    if path.path_type == "Prefix":
+        segments = value.rstrip("/")
+        return PathMatch(PathKind.SEGMENT, segments) if segments else PathMatch(PathKind.PREFIX, "/")
+    if _REGEX_CHARACTERS.isdisjoint(value):
+        return PathMatch(PathKind.PREFIX, value)
+    if error := regex_error(f"^{value}"):  # as Envoy gets it
+        return Invalid(f"path {quote(value)} is not a valid regular expression: {error.text}")
+    return PathMatch(PathKind.REGEX, value)
+
+
+def _cluster(lookup: Lookup, namespace: str, backend: IngressBackend) -> Cluster | Finding:
+    if backend.service is None:
+        # The reference crashes on these.
+        named = f" {quote(f'{backend.resource.kind}/{backend.resource.name}')}" if backend.resource else ""
+        return finding("BackendNotSupported", f"backend{named} is not a Service, which is all that is supported")
+    ref = Ref(namespace, backend.service.name)
+    port = backend.service.port.name or str(backend.service.port.number)
+    facts, external_names = lookup.service(ref), lookup.options.enable_external_name
+    resolved = resolve(facts, ref, port, external_names=external_names)
+    if not isinstance(resolved, Invalid):
+        # Once more by the number that was found, as in the reference: where a port before it has that number as its
+        # name, that one is meant.
+        resolved = resolve(facts, ref, str(resolved.port.port), external_names=external_names)
+    if isinstance(resolved, Invalid):
+        return finding("ServiceUnresolvedReference", resolved.text)
+    return Cluster(
+        service=resolved.port,
+        protocol=resolved.upstream_protocol,
+        circuit_breakers=resolved.circuit_breakers,
+        # The reference ignores the setting here; ours holds everywhere (operations.md §14.1, no. 28).
+        dns_lookup_family=lookup.options.dns_lookup_family,
+    )
