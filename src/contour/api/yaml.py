@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
@@ -29,11 +30,13 @@ class Document(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-def documents(text: str) -> list[Document]:
+def documents(text: str, *, plain: Callable[[str], Any] | None = None) -> list[Document]:
     """All documents of a text. A syntax error ends the list, any other error costs its own document only.
 
-    Values that come from one anchor are one value in several places: do not change them in place.
+    Values that come from one anchor are one value in several places: do not change them in place. `plain` makes the
+    value of a scalar without quotes and tag; by default that is `plain_value`.
     """
+    make = plain or plain_value
     found: list[Document] = []
     try:
         loader = _Loader(text)
@@ -43,7 +46,7 @@ def documents(text: str) -> list[Document]:
         while loader.check_node():
             node = cast("Node", loader.get_node())
             try:
-                found.append(Document(node.start_mark.line + 1, _Values().of(node)))
+                found.append(Document(node.start_mark.line + 1, _Values(make).of(node)))
             except yaml.YAMLError as error:
                 found.append(_failure(error, text))
     except yaml.YAMLError as error:
@@ -83,7 +86,7 @@ _REAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_A_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
-def _plain(text: str) -> Any:
+def plain_value(text: str) -> Any:
     """A plain scalar by YAML 1.2's core schema; raises ValueError for numbers that JSON cannot hold."""
     if text in _WORDS:
         return _WORDS[text]
@@ -113,7 +116,7 @@ def _integer(digits: str, base: int) -> int:
 
 def _tagged(tag: str, text: str) -> Any:
     """A scalar that says its type: `!!str 80`."""
-    value = _plain(text)
+    value = plain_value(text)
     fits = {
         _STR: True,
         _INT: type(value) is int,
@@ -156,7 +159,8 @@ class _Loader(yaml.CSafeLoader):
 class _Values:
     """Values of one document's nodes; a node that aliases name again is made once and counted each time."""
 
-    def __init__(self) -> None:
+    def __init__(self, plain: Callable[[str], Any]) -> None:
+        self._plain = plain
         self._done: dict[int, tuple[Any, int]] = {}  # id of a node -> value, number of values in it
         self._open: set[int] = set()
         self._aliased = 0
@@ -166,7 +170,7 @@ class _Values:
 
     def _make(self, node: Node) -> tuple[Any, int]:
         if type(node) is ScalarNode:
-            return _scalar(node), 1
+            return _scalar(node, self._plain), 1
         key = id(node)
         if key in self._done:
             value, size = self._done[key]
@@ -214,12 +218,12 @@ class _Values:
         return values, total
 
 
-def _scalar(node: Node) -> Any:
+def _scalar(node: Node, plain: Callable[[str], Any] = plain_value) -> Any:
     text: str = node.value
     if node.tag == _STR:
         return text
     try:
-        return _plain(text) if node.tag == _PLAIN else _tagged(node.tag, text)
+        return plain(text) if node.tag == _PLAIN else _tagged(node.tag, text)
     except ValueError as error:
         raise _error(str(error), node) from None
 

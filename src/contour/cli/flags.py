@@ -28,6 +28,7 @@ _PORT = click.IntRange(0, 65535)
 
 # Flag, type, help; in alphabetical order, as the help lists them.
 _FLAGS: tuple[tuple[str, Any, str], ...] = (
+    ("--accesslog-format", click.Choice(["envoy", "json"]), "Format of access logs (envoy)."),
     ("--envoy-http-access-log", str, "Path of the access log of the HTTP listener (/dev/stdout)."),
     ("--envoy-https-access-log", str, "Path of the access log of the HTTPS listener (/dev/stdout)."),
     ("--envoy-service-http-address", _IP(), "Address of the HTTP listener (0.0.0.0)."),
@@ -44,15 +45,33 @@ _FLAGS: tuple[tuple[str, Any, str], ...] = (
     ("--watch-namespaces", str, "Namespaces to look at, separated by commas (all)."),
 )
 
-# The other flags of `serve` are about its process and shape nothing; a list of its arguments may hold them.
+# Where `serve` itself listens, and with which files.
+_LISTENERS: tuple[tuple[str, Any, str], ...] = (
+    ("--contour-cafile", str, "CA bundle that xDS clients are verified with (/certs/ca.crt)."),
+    ("--contour-cert-file", str, "Certificate of the xDS server (/certs/tls.crt)."),
+    ("--contour-key-file", str, "Private key of the xDS server (/certs/tls.key)."),
+    ("--debug-http-address", _IP(), "Address of the debug pages (127.0.0.1)."),
+    ("--debug-http-port", _PORT, "Port of the debug pages (6060)."),
+    ("--health-address", _IP(), "Address of the health page (0.0.0.0)."),
+    ("--health-port", _PORT, "Port of the health page (8000)."),
+    ("--http-address", _IP(), "Address of the metrics page (0.0.0.0)."),
+    ("--http-port", _PORT, "Port of the metrics page (8000)."),
+    ("--xds-address", _IP(), "Address of the xDS server (127.0.0.1)."),
+    ("--xds-port", _PORT, "Port of the xDS server (8001)."),
+)
+_ENVIRONMENT = {
+    "--contour-cafile": "CONTOUR_CAFILE",
+    "--contour-cert-file": "CONTOUR_CERT_FILE",
+    "--contour-key-file": "CONTOUR_KEY_FILE",
+}
+
+# The other flags of `serve` change nothing that can be rendered; a list of its arguments may hold them.
 _PROCESS_VALUES = (
-    "--contour-cafile", "--contour-cert-file", "--contour-key-file", "--debug-http-address", "--debug-http-port",
-    "--disable-feature", "--health-address", "--health-port", "--http-address", "--http-port", "--kubeconfig",
-    "--kubernetes-client-burst", "--kubernetes-client-qps", "--kubernetes-debug", "--leader-election-lease-duration",
-    "--leader-election-renew-deadline", "--leader-election-resource-name", "--leader-election-resource-namespace",
-    "--leader-election-retry-period", "--xds-address", "--xds-port",
+    "--disable-feature", "--kubeconfig", "--kubernetes-client-burst", "--kubernetes-client-qps", "--kubernetes-debug",
+    "--leader-election-lease-duration", "--leader-election-renew-deadline", "--leader-election-resource-name",
+    "--leader-election-resource-namespace", "--leader-election-retry-period",
 )  # fmt: skip
-_PROCESS_SWITCHES = ("--debug", "--disable-leader-election", "--incluster", "--insecure")
+_PROCESS_SWITCHES = ("--debug", "--disable-leader-election", "--incluster")
 
 
 def settings_flags(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,6 +86,14 @@ def settings_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def listener_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags of the listeners of `serve` itself, which are part of its settings."""
+    command = click.option("--insecure/--no-insecure", default=None, help="Serve xDS without TLS.")(command)
+    for name, kind, text in reversed(_LISTENERS):
+        command = click.option(name, type=kind, default=None, envvar=_ENVIRONMENT.get(name), help=text)(command)
+    return command
+
+
 def settings(flags: dict[str, Any]) -> Settings:
     """Settings from what click parsed: the configuration file, then the flags over it."""
     given = dict(flags)
@@ -77,7 +104,7 @@ def settings(flags: dict[str, Any]) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{path}: {error}") from error
     except SettingsError as error:
-        raise click.UsageError(f"invalid Contour configuration: {error}") from error
+        raise click.UsageError(str(error)) from error
 
 
 def _process_flags(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,6 +118,7 @@ def _process_flags(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command(add_help_option=False)
 @_process_flags
+@listener_flags
 @settings_flags
 def _flags_alone(**flags: Any) -> dict[str, Any]:
     return flags

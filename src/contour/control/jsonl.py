@@ -36,7 +36,9 @@ def answer(line: str | bytes, parse_flags: ParseFlags, shape: ShapeName, *, skip
         name = msgspec.json.decode(line, type=_Name).name
         request = msgspec.json.decode(line, type=Request)
         settings = load(request.config, Flags(**parse_flags(request.args)))
-    except (msgspec.DecodeError, SettingsError, ValueError, RecursionError) as error:
+    except SettingsError as error:
+        return {"name": name, "error": f"config: {error}"}  # the member of the request that is wrong
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return {"name": name, "error": str(error)}
     objects, refused = _decode(request.objects, skip_admission=skip_admission)
     try:
