@@ -38,7 +38,14 @@ Params = Mapping[str, str]
 
 
 class Unreachable(Exception):  # noqa: N818 - what it says is enough
-    """No answer: no connection, a lost one, or none in time. The text names the server and the reason."""
+    """No answer: no connection, a lost one, or none in time. The text names the server and the reason.
+
+    `dropped`: the server closed the connection instead of answering, as it does with one that was idle for long.
+    """
+
+    def __init__(self, text: str, *, dropped: bool = False) -> None:
+        super().__init__(text)
+        self.dropped = dropped
 
 
 class Stream:
@@ -194,7 +201,8 @@ class Client:
             yield chunk
 
     def _unreachable(self, error: BaseException) -> Unreachable:
-        return Unreachable(f"{self.server}: {_reason(error)}")
+        dropped = isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError)
+        return Unreachable(f"{self.server}: {_reason(error)}", dropped=dropped)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
