@@ -28,7 +28,6 @@ _LATER_FIELDS = frozenset(
         "passthrough",
         "enableFallbackCertificate",
         "clientValidation",
-        "slowStartPolicy",
         "internalRedirectPolicy",
     }
 )

@@ -10,6 +10,7 @@ from contour.api.scalars import quote
 from contour.dag.graph import Backend, Cluster, Headers, HealthCheck, Mirror, UpstreamValidation
 from contour.dag.policy.headers import request_headers, response_headers
 from contour.dag.policy.loadbalancer import LoadBalancing
+from contour.dag.policy.slowstart import slow_start
 from contour.dag.policy.timeout import Timeouts
 from contour.dag.report import Report
 from contour.dag.services import resolve
@@ -100,6 +101,9 @@ def _backend(
     response = response_headers(service.response_headers_policy, variables)
     if isinstance(response, Invalid):
         return _service_error("ResponseHeadersPolicyInvalid", f"{response.text} on response headers")
+    start = slow_start(service.slow_start_policy, policies.load_balancing.strategy)
+    if isinstance(start, Invalid):
+        return _service_error("SlowStartInvalid", start.text)
     health_check = policies.health_check
     if health_check is not None and resolved.health_port:
         health_check = msgspec.structs.replace(
@@ -115,6 +119,7 @@ def _backend(
             validation=validation,
             idle_timeout=policies.timeouts.idle_connection,
             circuit_breakers=resolved.circuit_breakers,
+            slow_start=start,
             dns_lookup_family=lookup.options.dns_lookup_family,
         ),
         weight=service.weight,
