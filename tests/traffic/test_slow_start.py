@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from tests.dag.world import Mapping, root, service, to
+from tests.dag.world import Mapping, root, service
 from tests.envoy.site import endpoints
 from tests.traffic.live import Live, until
 

@@ -90,17 +90,10 @@ def _backend(
         if isinstance(validated, Finding):
             return validated
         validation = validated
-    variables = {
-        "CONTOUR_NAMESPACE": namespace,
-        "CONTOUR_SERVICE_NAME": service.name,
-        "CONTOUR_SERVICE_PORT": str(service.port),
-    }
-    request = request_headers(service.request_headers_policy, variables)
-    if isinstance(request, Invalid):
-        return _service_error("RequestHeadersPolicyInvalid", f"{request.text} on request headers")
-    response = response_headers(service.response_headers_policy, variables)
-    if isinstance(response, Invalid):
-        return _service_error("ResponseHeadersPolicyInvalid", f"{response.text} on response headers")
+    headers = _headers(namespace, service)
+    if isinstance(headers, Finding):
+        return headers
+    request, response = headers
     start = slow_start(service.slow_start_policy, policies.load_balancing.strategy)
     if isinstance(start, Invalid):
         return _service_error("SlowStartInvalid", start.text)
@@ -126,6 +119,22 @@ def _backend(
         request_headers=request,
         response_headers=response,
     )
+
+
+def _headers(namespace: str, service: api.Service) -> tuple[Headers, Headers] | Finding:
+    """Of requests and of responses."""
+    variables = {
+        "CONTOUR_NAMESPACE": namespace,
+        "CONTOUR_SERVICE_NAME": service.name,
+        "CONTOUR_SERVICE_PORT": str(service.port),
+    }
+    request = request_headers(service.request_headers_policy, variables)
+    if isinstance(request, Invalid):
+        return _service_error("RequestHeadersPolicyInvalid", f"{request.text} on request headers")
+    response = response_headers(service.response_headers_policy, variables)
+    if isinstance(response, Invalid):
+        return _service_error("ResponseHeadersPolicyInvalid", f"{response.text} on response headers")
+    return request, response
 
 
 def _service_error(reason: str, message: str) -> Finding:
