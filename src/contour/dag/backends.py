@@ -7,7 +7,8 @@ import msgspec
 from contour.api import projectcontour as api
 from contour.api.meta import Ref
 from contour.api.scalars import quote
-from contour.dag.graph import Backend, Cluster, Headers, HealthCheck, Mirror, UpstreamValidation
+from contour.dag.graph import Backend, Cluster, CookieRewrite, Headers, HealthCheck, Mirror, UpstreamValidation
+from contour.dag.policy.cookies import cookie_rewrites, merged
 from contour.dag.policy.headers import request_headers, response_headers
 from contour.dag.policy.loadbalancer import LoadBalancing
 from contour.dag.policy.slowstart import slow_start
@@ -30,6 +31,7 @@ class RoutePolicies(msgspec.Struct, frozen=True, gc=False):
     health_check: HealthCheck | None
     request_headers: Headers
     response_headers: Headers
+    cookie_rewrites: tuple[CookieRewrite, ...]
 
 
 class Backends(msgspec.Struct, frozen=True, gc=False):
@@ -90,10 +92,10 @@ def _backend(
         if isinstance(validated, Finding):
             return validated
         validation = validated
-    headers = _headers(namespace, service)
-    if isinstance(headers, Finding):
-        return headers
-    request, response = headers
+    rewrites = _rewrites(namespace, service)
+    if isinstance(rewrites, Finding):
+        return rewrites
+    request, response, cookies = rewrites
     start = slow_start(service.slow_start_policy, policies.load_balancing.strategy)
     if isinstance(start, Invalid):
         return _service_error("SlowStartInvalid", start.text)
@@ -118,11 +120,12 @@ def _backend(
         weight=service.weight,
         request_headers=request,
         response_headers=response,
+        cookie_rewrites=merged(policies.cookie_rewrites, cookies),
     )
 
 
-def _headers(namespace: str, service: api.Service) -> tuple[Headers, Headers] | Finding:
-    """Of requests and of responses."""
+def _rewrites(namespace: str, service: api.Service) -> tuple[Headers, Headers, tuple[CookieRewrite, ...]] | Finding:
+    """Headers of requests, of responses, and cookies."""
     variables = {
         "CONTOUR_NAMESPACE": namespace,
         "CONTOUR_SERVICE_NAME": service.name,
@@ -134,7 +137,10 @@ def _headers(namespace: str, service: api.Service) -> tuple[Headers, Headers] | 
     response = response_headers(service.response_headers_policy, variables)
     if isinstance(response, Invalid):
         return _service_error("ResponseHeadersPolicyInvalid", f"{response.text} on response headers")
-    return request, response
+    cookies = cookie_rewrites(service.cookie_rewrite_policies)
+    if isinstance(cookies, Invalid):
+        return Finding("RouteError", "CookieRewritePoliciesInvalid", f"{cookies.text} on service cookie rewrite rules")
+    return request, response, cookies
 
 
 def _service_error(reason: str, message: str) -> Finding:

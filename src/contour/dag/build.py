@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from contour.api.meta import ObjectRef, Ref
-from contour.dag.graph import Cluster, DirectResponse, Forward, Host, Route, SecureVirtualHost, VirtualHost
+from contour.dag.graph import (
+    NO_HOST_POLICIES,
+    Cluster,
+    DirectResponse,
+    Forward,
+    Host,
+    LocalKeys,
+    RemoteKeys,
+    Route,
+    SecureVirtualHost,
+    VirtualHost,
+)
 from contour.dag.httpproxy import RootOutcome, duplicate, evaluate
 from contour.dag.ingress import NO_INGRESS, IngressHost, ingress_host
 from contour.dag.match_order import in_match_order
@@ -30,12 +41,14 @@ class Graph:
     hosts: Collection[str, Host]
     proxies: Collection[Ref, Verdict]
     serving_secrets: Derived[Ref, ServingSecret | Invalid]
+    key_sets: Derived[LocalKeys, bytes | Invalid]
 
     def __init__(self, engine: Engine, store: Store, options: Options) -> None:
         self.store = store
         self.options = options
         self._sources = Sources(engine, store, options)
         self.serving_secrets = self._sources.serving_secrets
+        self.key_sets = self._sources.key_sets
         self.hosts = engine.collection(
             "hosts", (store.proxies_by_host, store.ingresses_by_host, store.ingresses_by_tls_host), self._host
         )
@@ -97,16 +110,26 @@ def _assembled(name: str, ingress: IngressHost, root: Proxy | None, outcome: Roo
         else:
             roots.append(own)
     settings = termination or ingress
+    providers = termination.jwt_providers if termination else ()
     return Host(
         name=name,
-        http=VirtualHost(name, plain) if plain else None,
-        https=SecureVirtualHost(name, secure, secret, settings.min_tls, settings.max_tls)
+        http=VirtualHost(name, plain, outcome.policies) if plain else None,
+        https=SecureVirtualHost(
+            name,
+            secure,
+            secret,
+            settings.min_tls,
+            settings.max_tls,
+            policies=outcome.policies if termination else NO_HOST_POLICIES,
+            jwt_providers=providers,
+        )
         if secure and secret
         else None,
         verdicts=outcome.verdicts,
         roots=tuple(roots),
         created=created,
         clusters=_clusters((*plain, *secure)),
+        dns_clusters=tuple(dict.fromkeys(one.keys.cluster for one in providers if isinstance(one.keys, RemoteKeys))),
         findings=ingress.findings,
     )
 

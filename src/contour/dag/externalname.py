@@ -24,15 +24,29 @@ def external_name_error(service: Ref, external_name: str, *, enabled: bool) -> s
             "See the config.enableExternalNameService config file setting"
         )
     host = external_name.rstrip(".").lower()
-    if host in _LOCAL_NAMES or host.endswith(".localhost"):
+    if _is_local_name(host):
         return f"{service} is an ExternalName service that points to localhost, this is not allowed"
-    address = _address(host)
-    if address is not None and (address.is_loopback or address.is_link_local or address.is_unspecified):
+    if _is_local_address(host):
         return (
             f"{service} is an ExternalName service that points to a loopback, link-local or unspecified IP address, "
             "this is not allowed"
         )
     return ""
+
+
+def is_local(name: str) -> bool:
+    """Whether a host is a name or address of this machine or its link, however it is written."""
+    host = name.rstrip(".").lower()
+    return _is_local_name(host) or _is_local_address(host)
+
+
+def _is_local_name(host: str) -> bool:
+    return host in _LOCAL_NAMES or host.endswith(".localhost")
+
+
+def _is_local_address(host: str) -> bool:
+    address = _address(host)
+    return address is not None and (address.is_loopback or address.is_link_local or address.is_unspecified)
 
 
 def _address(host: str) -> _Address | None:

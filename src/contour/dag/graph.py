@@ -131,6 +131,16 @@ class Cluster(msgspec.Struct, frozen=True, gc=False):
     http: bool = True  # False: cluster of a tcpproxy (no per-connection buffer limit, no max requests)
 
 
+class DnsCluster(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A server of a key set, by the host of its URL; Envoy resolves the name itself."""
+
+    scheme: str  # http, https
+    host: str
+    port: int
+    validation: UpstreamValidation | None = None
+    dns_lookup_family: str = "auto"  # auto, v4, v6, all
+
+
 class Headers(msgspec.Struct, frozen=True, gc=False):
     """A resolved header policy: values already escaped for Envoy, `set` sorted by name, `remove` sorted."""
 
@@ -187,6 +197,38 @@ class HashPolicy(msgspec.Struct, frozen=True, gc=False):
     source_ip: bool = False
 
 
+class CrossScheme(StrEnum):
+    """Whether an internal redirect may lead from http to https and back."""
+
+    NEVER = "Never"
+    SAFE_ONLY = "SafeOnly"  # not from https to http
+    ALWAYS = "Always"
+
+
+class InternalRedirect(msgspec.Struct, frozen=True, gc=False):
+    """Redirects of the upstream are followed here rather than by the client."""
+
+    max_redirects: int = 0  # 0 = unset (Envoy: one)
+    status_codes: tuple[int, ...] = ()  # () = unset (Envoy: 302)
+    cross_scheme: CrossScheme = CrossScheme.NEVER
+    deny_repeated_route: bool = False
+
+
+class AddressRule(msgspec.Struct, frozen=True, gc=False):
+    """A range of addresses; `remote`: of the client as trusted headers tell it, else of the peer of the connection."""
+
+    remote: bool
+    address: str  # the lowest of the range
+    prefix_length: int
+
+
+class AddressFilter(msgspec.Struct, frozen=True, gc=False):
+    """Only (`allow`) or all but the clients that one of the rules matches may pass."""
+
+    allow: bool
+    rules: tuple[AddressRule, ...]
+
+
 class Forward(msgspec.Struct, frozen=True, gc=False):
     """Send the request to one of `backends`."""
 
@@ -200,6 +242,8 @@ class Forward(msgspec.Struct, frozen=True, gc=False):
     websocket: bool = False
     request_headers: Headers = NO_HEADERS  # route level; host rewrites included
     response_headers: Headers = NO_HEADERS
+    internal_redirect: InternalRedirect | None = None
+    address_filter: AddressFilter | None = None  # instead of the virtual host's
 
 
 class Redirect(msgspec.Struct, frozen=True, gc=False):
@@ -227,9 +271,61 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     query: tuple[QueryMatch, ...] = ()
     https_redirect: bool = False  # on the HTTP listener this route is a redirect to https
     priority: int = 0
+    jwt_provider: str = ""  # whose tokens a request over TLS must show; forwarded requests only
 
 
 # --- hosts --------------------------------------------------------------------------------------------------------
+
+
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """Where a browser's script may come from: the origin itself, `*`, or a regular expression."""
+
+    text: str
+    regex: bool = False
+
+
+class Cors(msgspec.Struct, frozen=True, gc=False):
+    allow_origins: tuple[Origin, ...]
+    allow_methods: tuple[str, ...]
+    allow_headers: tuple[str, ...] = ()
+    expose_headers: tuple[str, ...] = ()
+    allow_credentials: bool = False
+    allow_private_network: bool = False
+    max_age: Timeout = None
+
+
+class HostPolicies(msgspec.Struct, frozen=True, gc=False):
+    """What a host name says about all of its requests, over TLS and plain."""
+
+    cors: Cors | None = None
+    address_filter: AddressFilter | None = None
+
+
+NO_HOST_POLICIES = HostPolicies()
+
+
+class LocalKeys(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A key set in a Secret, by reference: a rotation must not touch the hosts that use it."""
+
+    secret: Ref
+    key: str
+
+
+class RemoteKeys(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    uri: str
+    cluster: DnsCluster
+    timeout: int  # nanoseconds
+    cache_duration: int | None = None  # nanoseconds; None = unset (Envoy: 5 minutes)
+
+
+class JwtProvider(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Whose tokens are good; `forward`: the upstream sees the token."""
+
+    name: str
+    keys: LocalKeys | RemoteKeys
+    issuer: str = ""
+    audiences: tuple[str, ...] = ()
+    forward: bool = False
 
 
 class VirtualHost(msgspec.Struct, frozen=True, gc=False):
@@ -237,6 +333,7 @@ class VirtualHost(msgspec.Struct, frozen=True, gc=False):
 
     name: str
     routes: tuple[Route, ...]
+    policies: HostPolicies = NO_HOST_POLICIES
 
 
 class ForwardedCertificate(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -269,6 +366,8 @@ class SecureVirtualHost(msgspec.Struct, frozen=True, gc=False):
     min_tls: str = "1.2"
     max_tls: str = "1.3"
     client_validation: ClientValidation | None = None
+    policies: HostPolicies = NO_HOST_POLICIES
+    jwt_providers: tuple[JwtProvider, ...] = ()
 
 
 class Host(msgspec.Struct, frozen=True, gc=False):
@@ -285,4 +384,5 @@ class Host(msgspec.Struct, frozen=True, gc=False):
     roots: tuple[ObjectRef, ...] = ()
     created: str = ""
     clusters: tuple[Cluster, ...] = ()  # distinct clusters of all routes and mirrors, in order of first use
+    dns_clusters: tuple[DnsCluster, ...] = ()  # of JWT providers
     findings: tuple[tuple[ObjectRef, Finding], ...] = ()  # about Ingress objects, which have no condition to hold them

@@ -10,11 +10,14 @@ from contour.api import projectcontour as api
 from contour.api.meta import Ref
 from contour.api.scalars import quote
 from contour.dag import includes
-from contour.dag.graph import Route
+from contour.dag.graph import NO_HOST_POLICIES, HostPolicies, Route
+from contour.dag.policy.cors import cors
+from contour.dag.policy.ipfilter import address_filter
+from contour.dag.policy.jwt import default_provider, undefined_provider
 from contour.dag.report import Report, not_supported
 from contour.dag.sources import Lookup, Proxy
 from contour.dag.tls import Termination, terminate
-from contour.dag.verdict import Finding, Verdict
+from contour.dag.verdict import Finding, Invalid, Verdict
 from contour.dag.walk import Walk
 
 
@@ -23,7 +26,11 @@ class RootOutcome(msgspec.Struct, frozen=True, gc=False):
 
     routes: tuple[Route, ...] = ()
     termination: Termination | None = None
+    policies: HostPolicies = NO_HOST_POLICIES
     verdicts: tuple[tuple[Ref, Verdict], ...] = ()
+
+
+_NOTHING = RootOutcome()
 
 
 def evaluate(lookup: Lookup, root: Proxy, virtualhost: api.VirtualHost) -> RootOutcome:
@@ -31,9 +38,9 @@ def evaluate(lookup: Lookup, root: Proxy, virtualhost: api.VirtualHost) -> RootO
     walk = Walk(lookup, root, virtualhost.fqdn)
     report = Report()
     walk.commit(root.ref, report)  # the root comes first; replaced below
-    routes, termination = _evaluate(walk, virtualhost, report)
+    outcome = _evaluate(walk, virtualhost, report)
     walk.commit(root.ref, report)
-    return RootOutcome(tuple(routes), termination, tuple(walk.verdicts.items()))
+    return msgspec.structs.replace(outcome, verdicts=tuple(walk.verdicts.items()))
 
 
 def duplicate(fqdn: str, roots: Iterable[Ref]) -> Verdict:
@@ -50,26 +57,29 @@ def duplicate(fqdn: str, roots: Iterable[Ref]) -> Verdict:
     )
 
 
-def _evaluate(walk: Walk, virtualhost: api.VirtualHost, report: Report) -> tuple[list[Route], Termination | None]:
-    """Rows 1 to 16 of the table in §2.4; a row that stops leaves what was found before it."""
+def _evaluate(walk: Walk, virtualhost: api.VirtualHost, report: Report) -> RootOutcome:
+    """Rows 1 to 17 of the table in §2.4; a row that stops leaves what was found before it."""
     if finding := _before_tls(walk, virtualhost):
         report.add(finding)
-        return [], None
+        return _NOTHING
     termination = None
     if virtualhost.tls is not None:
         tls = terminate(walk.lookup, walk.root.ref.namespace, virtualhost, virtualhost.tls, report)
         termination = tls.termination
         if tls.stop:
-            return [], termination
+            return RootOutcome(termination=termination)
         walk.tls = True
+        walk.default_jwt_provider = default_provider(virtualhost.jwt_providers)
     if finding := _tcp_proxy(walk):
         report.add(finding)
-        return [], termination
+        return RootOutcome(termination=termination)
     routes = includes.routes(walk, report)
-    if finding := _address_filter(virtualhost):
-        report.add(finding)
-        return [], termination
-    return routes, termination
+    policies = _policies(virtualhost, report, secure=walk.tls)
+    if policies is None:
+        return RootOutcome(termination=termination)
+    if termination is not None:
+        _providers_exist(routes, termination, report)
+    return RootOutcome(tuple(routes), termination, policies)
 
 
 def _before_tls(walk: Walk, virtualhost: api.VirtualHost) -> Finding | None:
@@ -123,10 +133,31 @@ def _tcp_proxy(walk: Walk) -> Finding | None:
     return not_supported("Spec.TCPProxy")
 
 
-def _address_filter(virtualhost: api.VirtualHost) -> Finding | None:
-    """Row 14."""
-    if virtualhost.ip_allow_policy:
-        return not_supported("Spec.VirtualHost.IPAllowPolicy")
-    if virtualhost.ip_deny_policy:
-        return not_supported("Spec.VirtualHost.IPDenyPolicy")
-    return None
+def _policies(virtualhost: api.VirtualHost, report: Report, *, secure: bool) -> HostPolicies | None:
+    """Rows 11 to 16. None: a policy is invalid, and the host serves nothing."""
+    shared = cors(virtualhost.cors_policy)
+    if isinstance(shared, Invalid):
+        report.error("CORSError", "PolicyDidNotParse", f"Spec.VirtualHost.CORSPolicy: {shared.text}")
+        return None
+    filtering = address_filter(virtualhost.ip_allow_policy, virtualhost.ip_deny_policy)
+    report.extend(filtering.findings)
+    if filtering.failed:
+        report.error(
+            "IPFilterError",
+            "IPFilterPolicyNotValid",
+            "Spec.VirtualHost.IPAllowFilterPolicy or Spec.VirtualHost.IPDenyFilterPolicy is invalid: "
+            f"{filtering.failed}",
+        )
+        return None
+    if secure:  # looked at once for each listener, and reported each time (§2.18)
+        report.extend(filtering.findings)
+    return HostPolicies(cors=shared, address_filter=filtering.rules)
+
+
+def _providers_exist(routes: Iterable[Route], termination: Termination, report: Report) -> None:
+    """Row 17: the first route that names a provider which is not there. The routes stay."""
+    known = {"", *(provider.name for provider in termination.jwt_providers)}
+    for route in routes:
+        if route.jwt_provider not in known:
+            report.add(undefined_provider(route.jwt_provider))
+            return

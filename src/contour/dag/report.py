@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from contour.dag.verdict import Finding, Verdict
 
 
@@ -19,6 +21,9 @@ class Report:
 
     def add(self, finding: Finding) -> None:
         self._errors.append(finding)
+
+    def extend(self, findings: Iterable[Finding]) -> None:
+        self._errors.extend(findings)
 
     def warn(self, findings: tuple[Finding, ...]) -> None:
         self._warnings.extend(findings)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from contour.api import projectcontour as api
 from contour.dag.backends import Backends, RoutePolicies, backends
 from contour.dag.conditions import header_error, header_matches, path_error, path_match, query_error, query_matches
-from contour.dag.graph import DirectResponse, Forward, PathMatch, Redirect, Route
+from contour.dag.graph import DirectResponse, Forward, Headers, PathMatch, Redirect, Route
+from contour.dag.policy.cookies import cookie_rewrites
 from contour.dag.policy.directresponse import direct_response
 from contour.dag.policy.headers import request_headers, response_headers
 from contour.dag.policy.healthcheck import http_health_check
+from contour.dag.policy.internalredirect import internal_redirect
+from contour.dag.policy.ipfilter import address_filter
+from contour.dag.policy.jwt import required_provider
 from contour.dag.policy.loadbalancer import load_balancer
 from contour.dag.policy.redirect import redirect
 from contour.dag.policy.retry import retry
 from contour.dag.policy.rewrite import prefix_replacement
 from contour.dag.policy.timeout import timeouts
-from contour.dag.report import Report, not_supported
+from contour.dag.report import Report
 from contour.dag.sources import Proxy
 from contour.dag.verdict import Finding, Invalid
 from contour.dag.walk import Inherited, Walk, origin
@@ -73,8 +79,12 @@ def _route(walk: Walk, proxy: Proxy, inherited: Inherited, route: api.Route, rep
     action = _action(walk, proxy, route, path, report)
     if isinstance(action, Finding):
         return action
-    if protected := _protection(route):
-        return protected
+    jwt_provider = required_provider(route.jwt_verification_policy, walk.default_jwt_provider)
+    if isinstance(jwt_provider, Finding):
+        return jwt_provider
+    action = _filtered(route, action, report)
+    if isinstance(action, Finding):
+        return action
     options = walk.lookup.options
     return Route(
         path=path,
@@ -83,18 +93,18 @@ def _route(walk: Walk, proxy: Proxy, inherited: Inherited, route: api.Route, rep
         headers=header_matches(conditions) + walk.host_match,
         query=query_matches(conditions),
         https_redirect=walk.tls and (options.disable_permit_insecure or not route.permit_insecure),
+        jwt_provider=jwt_provider,
     )
 
 
 def _action(walk: Walk, proxy: Proxy, route: api.Route, path: PathMatch, report: Report) -> Forward | Finding:
     namespace = proxy.ref.namespace
-    variables = {"CONTOUR_NAMESPACE": namespace}
-    request = request_headers(route.request_headers_policy, variables)
-    if isinstance(request, Invalid):
-        return _route_error("RequestHeadersPolicyInvalid", f"{request.text} on request headers")
-    response = response_headers(route.response_headers_policy, variables)
-    if isinstance(response, Invalid):
-        return _route_error("ResponseHeaderPolicyInvalid", f"{response.text} on response headers")
+    headers = _headers(route, {"CONTOUR_NAMESPACE": namespace})
+    if isinstance(headers, Finding):
+        return headers
+    cookies = cookie_rewrites(route.cookie_rewrite_policies)
+    if isinstance(cookies, Invalid):
+        return _route_error("CookieRewritePoliciesInvalid", f"{cookies.text} on route cookie rewrite rules")
     limits = timeouts(route.timeout_policy)
     if isinstance(limits, Invalid):
         return _route_error("TimeoutPolicyNotValid", f"route.timeoutPolicy failed to parse: {limits.text}")
@@ -112,7 +122,7 @@ def _action(walk: Walk, proxy: Proxy, route: api.Route, path: PathMatch, report:
         return _route_error("HealthCheckPolicyInvalid", health_check.text)
     if answer is not None:
         return Answering(backends=(), prefix_rewrite=rewrite, answer=answer)
-    policies = RoutePolicies(limits, load_balancing, health_check, request, response)
+    policies = RoutePolicies(limits, load_balancing, health_check, *headers, cookies)
     served = backends(walk.lookup, namespace, route.services, policies, report)
     if isinstance(served, Finding):
         return served
@@ -120,6 +130,16 @@ def _action(walk: Walk, proxy: Proxy, route: api.Route, path: PathMatch, report:
         answer = msgspec.structs.replace(NO_BACKEND, mirrors=served.mirrors)
         return Answering(backends=(), prefix_rewrite=rewrite, answer=answer)
     return _forward(route, policies, served, rewrite)
+
+
+def _headers(route: api.Route, variables: Mapping[str, str]) -> tuple[Headers, Headers] | Finding:
+    request = request_headers(route.request_headers_policy, variables)
+    if isinstance(request, Invalid):
+        return _route_error("RequestHeadersPolicyInvalid", f"{request.text} on request headers")
+    response = response_headers(route.response_headers_policy, variables)
+    if isinstance(response, Invalid):
+        return _route_error("ResponseHeaderPolicyInvalid", f"{response.text} on response headers")
+    return request, response
 
 
 def _answer(route: api.Route) -> Answer | Invalid | None:
@@ -142,18 +162,25 @@ def _forward(route: api.Route, policies: RoutePolicies, served: Backends, rewrit
         websocket=route.enable_websockets,
         request_headers=policies.request_headers,
         response_headers=policies.response_headers,
+        internal_redirect=internal_redirect(route.internal_redirect_policy),
     )
 
 
-def _protection(route: api.Route) -> Finding | None:
-    """Steps 18 and 19: what keeps requests away must not be left out silently."""
-    if route.jwt_verification_policy is not None and route.jwt_verification_policy.require:
-        return not_supported("route.jwtVerificationPolicy")
-    if route.ip_allow_policy:
-        return not_supported("route.ipAllowPolicy")
-    if route.ip_deny_policy:
-        return not_supported("route.ipDenyPolicy")
-    return None
+def _filtered(route: api.Route, action: Forward, report: Report) -> Forward | Finding:
+    """Step 19."""
+    if route.ip_allow_policy and route.ip_deny_policy:
+        return Finding(
+            "IPFilterError",
+            "IncompatibleIPAddressFilters",
+            "cannot specify both `ipAllowPolicy` and `ipDenyPolicy`",
+        )
+    filtering = address_filter(route.ip_allow_policy, route.ip_deny_policy)
+    if filtering.failed:
+        *earlier, last = filtering.findings
+        report.extend(earlier)
+        return last
+    report.extend(filtering.findings)
+    return msgspec.structs.replace(action, address_filter=filtering.rules) if filtering.rules else action
 
 
 def _route_error(reason: str, message: str) -> Finding:

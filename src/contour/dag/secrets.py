@@ -1,4 +1,4 @@
-"""Which Secrets may be used for what: serving certificates and CA bundles (httpproxy.md §2.5, operations.md §5.9).
+"""Which Secrets may be used for what: serving certificates, CA bundles, key sets (httpproxy.md §2.5, operations.md §5.9).
 
 What the reference accepts is decided by `serving_secret` and `ca_bundle`; what Envoy refuses in addition, by
 `envoy_accepts`, which the `classic` shape does not ask (it is compared with the reference state by state).
@@ -23,6 +23,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 from contour.api.core import Secret
 from contour.api.invalid import Invalid
 from contour.api.meta import Ref
+from contour.api.scalars import quote
 from contour.dag import pem
 
 CERTIFICATE_KEY = "tls.crt"
@@ -99,6 +100,19 @@ def ca_bundle(secret: Secret | None) -> bytes | Invalid:
     return bundle
 
 
+def jwks(secret: Secret | None, key: str) -> bytes | Invalid:
+    """A JSON Web Key Set (RFC 7517 §5); what its keys are, Envoy decides."""
+    if secret is None:
+        return Invalid("Secret not found")
+    if secret.type != "Opaque":
+        return Invalid('secret type is not "Opaque"')
+    text = (secret.data or {}).get(key)
+    if not text:
+        return Invalid(f"missing {quote(key)} key or empty value")
+    error = _jwks_error(text)
+    return Invalid(error) if error else text
+
+
 def envoy_accepts(secret: ServingSecret) -> Invalid | None:
     """Why Envoy would refuse a secret that the reference accepts; None if it would not."""
     error = _envoy_error(secret.certificate, secret.private_key)
@@ -145,6 +159,21 @@ def _key_error(text: bytes) -> str:
     """What is wrong with a private key; "" if nothing is."""
     key = _private_key(text)
     return key.text if isinstance(key, Invalid) else ""
+
+
+@_by_digest
+def _jwks_error(text: bytes) -> str:
+    if not text.strip():
+        return "empty JWKS"
+    try:
+        key_set = msgspec.json.decode(text.decode("utf-8", "replace"))
+    except (msgspec.DecodeError, RecursionError) as error:
+        return f"not valid JSON: {error}"
+    if not isinstance(key_set, dict):
+        return "JWKS must be a JSON object"
+    if "keys" not in key_set:
+        return 'JWKS must contain a "keys" array'
+    return "" if isinstance(key_set["keys"], list) else 'JWKS "keys" must be an array'
 
 
 @_by_digest

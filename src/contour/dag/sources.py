@@ -12,8 +12,9 @@ from contour.api.networking import IngressSpec
 from contour.api.projectcontour import HTTPProxySpec
 from contour.dag import delegation
 from contour.dag.annotations import IngressSettings, ingress_settings
+from contour.dag.graph import LocalKeys
 from contour.dag.options import Options
-from contour.dag.secrets import ServingSecret, ca_bundle, serving_secret
+from contour.dag.secrets import ServingSecret, ca_bundle, jwks, serving_secret
 from contour.dag.services import ServiceFacts, service_facts
 from contour.dag.verdict import Invalid
 from contour.reactive import Derived, Engine, Read
@@ -57,6 +58,10 @@ class Sources:
             "serving secret error", self._serving_error, eager=True
         )
         self.ca_bundles: Derived[Ref, bytes | Invalid] = engine.derived("CA bundle", self._ca_bundle, eager=True)
+        self.key_sets: Derived[LocalKeys, bytes | Invalid] = engine.derived("key set", self._key_set, eager=True)
+        self.key_set_errors: Derived[LocalKeys, Invalid | None] = engine.derived(
+            "key set error", self._key_set_error, eager=True
+        )
         self.grants: Derived[tuple[Ref, str], bool] = engine.derived("delegation", self._granted, eager=True)
 
     def _proxy(self, read: Read, ref: Ref) -> Proxy | None:
@@ -82,6 +87,13 @@ class Sources:
 
     def _ca_bundle(self, read: Read, ref: Ref) -> bytes | Invalid:
         return ca_bundle(read(self.store.secrets, ref))
+
+    def _key_set(self, read: Read, keys: LocalKeys) -> bytes | Invalid:
+        return jwks(read(self.store.secrets, keys.secret), keys.key)
+
+    def _key_set_error(self, read: Read, keys: LocalKeys) -> Invalid | None:
+        found = read(self.key_sets, keys)
+        return found if isinstance(found, Invalid) else None
 
     def _granted(self, read: Read, use: tuple[Ref, str]) -> bool:
         return delegation.permitted(read, self.store, *use)
@@ -110,6 +122,10 @@ class Lookup:
 
     def ca_bundle(self, secret: Ref) -> bytes | Invalid:
         return self._read(self._sources.ca_bundles, secret)
+
+    def key_set_error(self, keys: LocalKeys) -> Invalid | None:
+        """Why a key set cannot be used; None if it can."""
+        return self._read(self._sources.key_set_errors, keys)
 
     def delegated(self, secret: Ref, namespace: str) -> bool:
         # Without the detour every Secret that is used at home would be remembered with its namespace.

@@ -7,8 +7,11 @@ import msgspec
 from contour.api import projectcontour as api
 from contour.api.meta import Ref
 from contour.api.scalars import namespaced_ref, quote
+from contour.dag.graph import JwtProvider
+from contour.dag.policy.jwt import jwt_providers
 from contour.dag.report import Report, not_supported
 from contour.dag.sources import Lookup
+from contour.dag.verdict import Finding
 
 _VERSIONS = ("1.2", "1.3")
 
@@ -17,6 +20,7 @@ class Termination(msgspec.Struct, frozen=True, gc=False):
     secret: Ref
     min_tls: str
     max_tls: str
+    jwt_providers: tuple[JwtProvider, ...] = ()
 
 
 class TLSOutcome(msgspec.Struct, frozen=True, gc=False):
@@ -58,7 +62,14 @@ def terminate(lookup: Lookup, namespace: str, virtualhost: api.VirtualHost, tls:
         )
         return TLSOutcome(stop=True)
     stop = not _fallback_allowed(virtualhost, tls, report) or not _clients_unchecked(virtualhost, tls, report)
-    return TLSOutcome(stop, Termination(secret, min_tls, max_tls))
+    termination = Termination(secret, min_tls, max_tls)
+    if stop:
+        return TLSOutcome(stop, termination)
+    providers = jwt_providers(lookup, namespace, virtualhost.jwt_providers)
+    if isinstance(providers, Finding):
+        report.add(providers)
+        return TLSOutcome(stop=True, termination=termination)
+    return TLSOutcome(stop=False, termination=msgspec.structs.replace(termination, jwt_providers=providers))
 
 
 def _modes_agree(tls: api.TLS, report: Report) -> bool:
@@ -105,9 +116,6 @@ def _clients_unchecked(virtualhost: api.VirtualHost, tls: api.TLS, report: Repor
         return False
     if virtualhost.authorization is not None and virtualhost.authorization.extension_ref.name:
         report.add(not_supported("Spec.VirtualHost.Authorization"))
-        return False
-    if virtualhost.jwt_providers:
-        report.add(not_supported("Spec.VirtualHost.JWTProviders"))
         return False
     return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contour.api import projectcontour as api
+from contour.api.meta import Ref
 from contour.api.scalars import namespaced_ref, quote
 from contour.dag.graph import UpstreamValidation
 from contour.dag.sources import Lookup
@@ -19,22 +20,24 @@ def upstream_validation(
             "CACertificateNotDelegated",
             f"service.UpstreamValidation.CACertificate Secret {quote(secret)} is not configured for certificate delegation",
         )
+    validation = checked(lookup, policy, secret)
+    if isinstance(validation, Invalid):
+        return Finding(
+            "ServiceError",
+            "TLSUpstreamValidation",
+            f"Service [{service.name}:{service.port}] TLS upstream validation policy error: {validation.text}",
+        )
+    return validation
+
+
+def checked(lookup: Lookup, policy: api.UpstreamValidation, secret: Ref) -> UpstreamValidation | Invalid:
+    """What a policy asks for, its CA Secret being `secret`; whether that may be used is another question."""
     bundle = lookup.ca_bundle(secret)
     if isinstance(bundle, Invalid):
-        return _error(service, f"invalid CA Secret {quote(secret)}: {bundle.text}")
+        return Invalid(f"invalid CA Secret {quote(secret)}: {bundle.text}")
     if not policy.subject_name:
-        return _error(service, "missing subject alternative name")
+        return Invalid("missing subject alternative name")
     names = policy.subject_names or (policy.subject_name,)
     if names[0] != policy.subject_name:
-        return _error(
-            service, f"first entry of SubjectNames ({names[0]}) does not match SubjectName ({policy.subject_name})"
-        )
+        return Invalid(f"first entry of SubjectNames ({names[0]}) does not match SubjectName ({policy.subject_name})")
     return UpstreamValidation(ca_secret=secret, ca=bundle, subject_names=names)
-
-
-def _error(service: api.Service, text: str) -> Finding:
-    return Finding(
-        "ServiceError",
-        "TLSUpstreamValidation",
-        f"Service [{service.name}:{service.port}] TLS upstream validation policy error: {text}",
-    )

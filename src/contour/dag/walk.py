@@ -27,6 +27,7 @@ class Walk:
         self.root = root
         self.host_match: tuple[HeaderMatch, ...] = wildcard_host_match(fqdn)
         self.tls = False  # plain requests are redirected to https, but where a route permits them
+        self.default_jwt_provider = ""  # for routes that say nothing about tokens
         self.path: dict[Ref, None] = {}  # proxies from the root to the one that is looked at, in order
         self.verdicts: dict[Ref, Verdict] = {}
         self._steps = 0
