@@ -132,9 +132,6 @@ def test_a_stop_before_the_routes_makes_children_orphans() -> None:
             {"tls": {"secretName": "cert"}, "authorization": {"extensionRef": {"name": "a"}}},
             "Spec.VirtualHost.Authorization",
         ),
-        ({"tls": {"secretName": "cert"}, "jwtProviders": [{"name": "a"}]}, "Spec.VirtualHost.JWTProviders"),
-        ({"ipAllowPolicy": [{"cidr": "10.0.0.0/8"}]}, "Spec.VirtualHost.IPAllowPolicy"),
-        ({"ipDenyPolicy": [{"cidr": "10.0.0.0/8"}]}, "Spec.VirtualHost.IPDenyPolicy"),
     ],
 )
 def test_a_host_is_not_served_without_its_protection(virtualhost: dict[str, Any], field: str) -> None:
@@ -142,20 +139,6 @@ def test_a_host_is_not_served_without_its_protection(virtualhost: dict[str, Any]
     assert world.errors("site") == [("SpecError", "NotSupported", f"{field} is not supported")]
     assert world.host("shop.test").http is None
     assert world.host("shop.test").https is None
-
-
-@pytest.mark.parametrize(
-    ("policy", "field"),
-    [
-        ({"jwtVerificationPolicy": {"require": "a"}}, "route.jwtVerificationPolicy"),
-        ({"ipAllowPolicy": [{"cidr": "10.0.0.0/8"}]}, "route.ipAllowPolicy"),
-        ({"ipDenyPolicy": [{"cidr": "10.0.0.0/8"}]}, "route.ipDenyPolicy"),
-    ],
-)
-def test_a_route_is_not_served_without_its_protection(policy: dict[str, Any], field: str) -> None:
-    world = World(*SERVICES, root("site", "shop.test", routes=[to("web"), to("web", "/admin", **policy)]))
-    assert world.errors("site") == [("SpecError", "NotSupported", f"{field} is not supported")]
-    assert world.routes("shop.test") == ()
 
 
 def test_a_tcpproxy_is_not_supported() -> None:

@@ -11,7 +11,7 @@ from tests.dag.world import AUTHORITY, Mapping, ingress, root, secret, service, 
 from tests.envoy.site import Site
 
 from contour.api.meta import Ref
-from contour.dag.graph import ClientValidation
+from contour.dag.graph import ClientValidation, JwtProvider, LocalKeys
 from contour.envoy import pb
 from contour.envoy.groups import Group
 from contour.envoy.options import Options
@@ -66,7 +66,14 @@ def test_a_group_s_name_is_readable_and_fits_into_a_key() -> None:
     assert len(different) == 4
 
 
-@pytest.mark.parametrize(("field", "value"), [("client_validation", ClientValidation(optional=True))])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("client_validation", ClientValidation(optional=True)),
+        ("jwt_providers", (JwtProvider("a", LocalKeys(Ref("shop", "keys"), "jwks")),)),
+        ("cookie_rewrites", True),
+    ],
+)
 def test_a_group_s_name_covers_every_field(field: str, value: object) -> None:
     plain = Group(Ref("shop", "tls"), "1.2", "1.3")
     names = [plain._replace(**{field: value}).name, plain.name]

@@ -17,18 +17,11 @@ _LATER_FIELDS = frozenset(
     {
         "authorization",
         "authPolicy",
-        "corsPolicy",
         "rateLimitPolicy",
-        "jwtProviders",
-        "jwtVerificationPolicy",
-        "ipAllowPolicy",
-        "ipDenyPolicy",
-        "cookieRewritePolicies",
         "tcpproxy",
         "passthrough",
         "enableFallbackCertificate",
         "clientValidation",
-        "internalRedirectPolicy",
     }
 )
 _EMPTY_HAS_EFFECT = frozenset({"internalRedirectPolicy"})

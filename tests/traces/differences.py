@@ -11,12 +11,13 @@ from typing import Any
 # Lua is in our own words: the source text is not compared, its place is.
 _LUA_SOURCES = ("default_source_code", "source_codes")
 
-# After these prefixes the reference quotes one of Go's libraries; ours quotes RE2 or OpenSSL. Compared up to here.
+# After these prefixes the reference quotes one of Go's libraries; ours quotes RE2, OpenSSL or msgspec. Compared up to here.
 _QUOTED_LIBRARIES = (
     re.compile(r"^(.*supplied regex: .* invalid\. error: )"),
     re.compile(r"^(.*invalid TLS certificate: )"),
     re.compile(r"^(.*invalid TLS private key: )"),
     re.compile(r"^(.*invalid CA certificate bundle: )"),
+    re.compile(r"^(.*LocalJWKS for provider .* is invalid: not valid JSON: )"),
     re.compile(r"^(.*allowed origin is invalid exact match and invalid regex match)"),
 )
 # Our own texts below those prefixes, which the reference has too: compared to the letter.

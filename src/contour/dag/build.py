@@ -41,14 +41,12 @@ class Graph:
     hosts: Collection[str, Host]
     proxies: Collection[Ref, Verdict]
     serving_secrets: Derived[Ref, ServingSecret | Invalid]
-    key_sets: Derived[LocalKeys, bytes | Invalid]
 
     def __init__(self, engine: Engine, store: Store, options: Options) -> None:
         self.store = store
         self.options = options
         self._sources = Sources(engine, store, options)
         self.serving_secrets = self._sources.serving_secrets
-        self.key_sets = self._sources.key_sets
         self.hosts = engine.collection(
             "hosts", (store.proxies_by_host, store.ingresses_by_host, store.ingresses_by_tls_host), self._host
         )
@@ -57,6 +55,11 @@ class Graph:
         self._verdicts: Index[Ref, Verdict] = engine.index("verdicts", self.hosts, _verdicts)
         self._errors: Index[Ref, str] = engine.index("hosts with errors by proxy", self.hosts, _errors)
         self.proxies = engine.collection("proxies", (store.proxies,), self._verdict)
+
+    def key_set(self, read: Read, keys: LocalKeys) -> bytes | None:
+        """The text of a key set that a host uses by reference; None if it is gone or no good."""
+        found = read(self._sources.key_sets, keys)
+        return None if isinstance(found, Invalid) else found
 
     def _host(self, read: Read, name: str) -> Host | None:
         ingress = ingress_host(read, self._sources, name)
@@ -110,7 +113,7 @@ def _assembled(name: str, ingress: IngressHost, root: Proxy | None, outcome: Roo
         else:
             roots.append(own)
     settings = termination or ingress
-    providers = termination.jwt_providers if termination else ()
+    providers = termination.jwt_providers if termination and secure else ()
     return Host(
         name=name,
         http=VirtualHost(name, plain, outcome.policies) if plain else None,

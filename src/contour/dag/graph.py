@@ -219,7 +219,7 @@ class AddressRule(msgspec.Struct, frozen=True, gc=False):
 
     remote: bool
     address: str  # the lowest of the range
-    prefix_length: int
+    prefix_length: int  # of the range as written: above 96 of an IPv4 address that was written as ::ffff:10.0.0.1
 
 
 class AddressFilter(msgspec.Struct, frozen=True, gc=False):

@@ -27,7 +27,8 @@ from contour.envoy import (
     upstreams,
     virtualhost,
 )
-from contour.envoy.cluster import cluster
+from contour.envoy.cluster import cluster, dns_cluster
+from contour.envoy.filters import jwt_authn
 from contour.envoy.filters.order import http_filters
 from contour.envoy.options import Options
 from contour.envoy.resource import (
@@ -58,7 +59,9 @@ def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
     plain: Collection[str, bytes] = engine.collection("classic virtual hosts", (hosts,), _plain(hosts))
     chains: Collection[str, bytes] = engine.collection("classic filter chains", (hosts,), _chain(graph_, options))
     return {
-        CLUSTER: upstreams.clusters(engine, graph_, lambda _, one: _cluster(one, options)),
+        CLUSTER: upstreams.clusters(
+            engine, graph_, lambda _, name, one: _cluster(name, one, options), names.dns_cluster
+        ),
         ENDPOINTS: upstreams.assignments(engine, graph_),
         SECRET: _secrets(engine, graph_),
         LISTENER: _listeners(engine, plain, chains, options),
@@ -67,9 +70,10 @@ def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
     }
 
 
-def _cluster(one: graph.Cluster, options: Options) -> Resource | Withheld:
-    name = names.cluster(one)
+def _cluster(name: str, one: upstreams.Source, options: Options) -> Resource | Withheld:
     try:
+        if isinstance(one, graph.DnsCluster):
+            return resource(name, dns_cluster(one, name))
         return resource(name, cluster(one, options, config_source.CLASSIC))
     except ValueError as error:
         return Withheld(name, str(error))
@@ -93,7 +97,7 @@ def _plain(hosts: Collection[str, graph.Host]) -> _Piece:
         if host is None or host.http is None:
             return None
         try:
-            return pb.serialize(virtualhost.virtual_host(name, host.http.routes, secure=False))
+            return pb.serialize(virtualhost.virtual_host(name, host.http.routes, host.http.policies, secure=False))
         except ValueError:
             return None
 
@@ -114,7 +118,7 @@ def _routes(engine: Engine, hosts: Collection[str, graph.Host], plain: Collectio
         if host is None or host.https is None:
             return None
         try:
-            virtual_host = virtualhost.virtual_host(host_name, host.https.routes, secure=True)
+            virtual_host = virtualhost.virtual_host(host_name, host.https.routes, host.https.policies, secure=True)
         except ValueError as error:
             return Withheld(name, f"{host_name}: {error}", host.roots)
         return resource(name, virtualhost.route_configuration(name, [virtual_host]))
@@ -179,18 +183,23 @@ def _chain(graph_: Graph, options: Options) -> _Piece:
         serving = read(secrets, host.https.secret)
         if not isinstance(serving, ServingSecret):
             return None
-        return pb.serialize(_filter_chain(name, host.https, serving, options))
+        jwt = jwt_authn.http_filter(
+            host.https.jwt_providers, lambda keys: graph_.key_set(read, keys), names.dns_cluster
+        )
+        return pb.serialize(_filter_chain(name, host.https, serving, jwt, options))
 
     return chain
 
 
-def _filter_chain(name: str, host: graph.SecureVirtualHost, serving: ServingSecret, options: Options) -> pb.FilterChain:
+def _filter_chain(
+    name: str, host: graph.SecureVirtualHost, serving: ServingSecret, jwt: pb.HttpFilter | None, options: Options
+) -> pb.FilterChain:
     manager = hcm.connection_manager(
         options,
         stat_prefix=names.INGRESS_HTTPS,
         access_log_path=options.https_access_log,
         routes=pb.Rds(route_config_name=names.https_route_configuration(name), config_source=config_source.CLASSIC),
-        filters=http_filters("https", options),
+        filters=http_filters("https", options, {"jwt_authn": jwt}),
     )
     return pb.FilterChain(
         filter_chain_match=pb.FilterChainMatch(server_names=[name]),

@@ -29,6 +29,7 @@ _DNS_FAMILIES = {
 _COMMON_LB = pb.Cluster.CommonLbConfig(healthy_panic_threshold=pb.Percent())
 
 _SECOND = 1_000_000_000
+_DNS_CONNECT_TIMEOUT = 2 * _SECOND
 _CHECK_TIMEOUT = 2 * _SECOND
 _CHECK_INTERVAL = 10 * _SECOND
 _CHECK_UNHEALTHY = 3
@@ -70,6 +71,21 @@ def cluster(c: graph.Cluster, options: Options, source: pb.ConfigSource) -> pb.C
         )
     if c.slow_start is not None:
         _set_slow_start(message, c.slow_start)
+    return message
+
+
+def dns_cluster(c: graph.DnsCluster, name: str) -> pb.Cluster:
+    """The server of a remote key set."""
+    message = pb.Cluster(
+        name=name,
+        type=pb.Cluster.LOGICAL_DNS if c.dns_lookup_family == "all" else pb.Cluster.STRICT_DNS,
+        connect_timeout=pb.duration(_DNS_CONNECT_TIMEOUT),
+        common_lb_config=_COMMON_LB,
+        dns_lookup_family=_DNS_FAMILIES[c.dns_lookup_family],
+        load_assignment=endpoints.named(name, c.host, c.port),
+    )
+    if c.scheme == "https":
+        message.transport_socket.CopyFrom(tls.upstream_of_key_set(c))
     return message
 
 

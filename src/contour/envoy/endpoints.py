@@ -59,6 +59,13 @@ def external(name: str, port: ServicePort, health_port: int) -> pb.ClusterLoadAs
     return pb.ClusterLoadAssignment(cluster_name=name, endpoints=[pb.LocalityLbEndpoints(lb_endpoints=[one])])
 
 
+def named(name: str, host: str, port: int) -> pb.ClusterLoadAssignment:
+    """A static assignment of one endpoint that Envoy resolves."""
+    return pb.ClusterLoadAssignment(
+        cluster_name=name, endpoints=[pb.LocalityLbEndpoints(lb_endpoints=[_endpoint(host, port, 0)])]
+    )
+
+
 def _ready(piece: EndpointSlice, port: ServicePort) -> Iterator[tuple[str, int]]:
     """Addresses of a slice: the first of each endpoint that is not known to be unready, at each port that matches."""
     numbers = [

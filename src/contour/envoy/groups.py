@@ -26,7 +26,7 @@ import msgspec
 
 from contour.api.meta import ObjectRef, Ref
 from contour.dag.build import Graph
-from contour.dag.graph import ClientValidation, Host, SecureVirtualHost
+from contour.dag.graph import ClientValidation, Forward, Host, JwtProvider, RemoteKeys, Route, SecureVirtualHost
 from contour.dag.secrets import ServingSecret, envoy_accepts
 from contour.envoy.options import Options
 from contour.reactive import Collection, Derived, Engine, Index, Read
@@ -42,6 +42,8 @@ class Group(NamedTuple):
     min_tls: str
     max_tls: str
     client_validation: ClientValidation | None = None
+    jwt_providers: tuple[JwtProvider, ...] = ()
+    cookie_rewrites: bool = False
 
     @property
     def name(self) -> str:
@@ -192,7 +194,24 @@ def _group(host: SecureVirtualHost, secret: Ref, options: Options) -> Group:
         max(options.min_tls, host.min_tls),
         min(options.max_tls, host.max_tls),
         client_validation=host.client_validation,
+        jwt_providers=tuple(_by_reference(provider) for provider in host.jwt_providers),
+        cookie_rewrites=any(_rewrites_cookies(route) for route in host.routes),
     )
+
+
+def _by_reference(provider: JwtProvider) -> JwtProvider:
+    """The CA of a remote key set is its cluster's affair."""
+    keys = provider.keys
+    if not isinstance(keys, RemoteKeys) or keys.cluster.validation is None:
+        return provider
+    validation = msgspec.structs.replace(keys.cluster.validation, ca=b"")
+    cluster = msgspec.structs.replace(keys.cluster, validation=validation)
+    return msgspec.structs.replace(provider, keys=msgspec.structs.replace(keys, cluster=cluster))
+
+
+def _rewrites_cookies(route: Route) -> bool:
+    action = route.action
+    return isinstance(action, Forward) and any(backend.cookie_rewrites for backend in action.backends)
 
 
 @lru_cache(maxsize=65536)

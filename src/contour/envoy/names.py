@@ -84,6 +84,19 @@ def cluster(c: graph.Cluster) -> str:
     return hashname(NAME_LIMIT, port.namespace, port.service, str(port.port), cluster_digest(c))
 
 
+def dns_cluster(c: graph.DnsCluster) -> str:
+    """Of the `classic` shape: neither port nor TLS settings are part of it (§4.1)."""
+    return f"dnsname/{c.scheme}/{c.host}"
+
+
+def distinct_dns_cluster(c: graph.DnsCluster) -> str:
+    """Of the `scoped` shape, where the settings of one tenant must not be those of another one's cluster."""
+    validation = c.validation
+    trust = (str(validation.ca_secret), *validation.subject_names) if validation else ()
+    text = "|".join((str(c.port), c.dns_lookup_family, *trust))
+    return f"{dns_cluster(c)}/{hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:_DIGEST]}"
+
+
 def cluster_digest(c: graph.Cluster) -> str:
     return hashlib.sha1(_distinction(c).encode(), usedforsecurity=False).hexdigest()[:_DIGEST]
 

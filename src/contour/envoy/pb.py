@@ -16,7 +16,7 @@ from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
-from envoy.config.core.v3.address_pb2 import Address, SocketAddress
+from envoy.config.core.v3.address_pb2 import Address, CidrRange, SocketAddress
 from envoy.config.core.v3.base_pb2 import (
     DataSource,
     HeaderValue,
@@ -35,16 +35,20 @@ from envoy.config.core.v3.config_source_pb2 import (
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.core.v3.grpc_service_pb2 import GrpcService
 from envoy.config.core.v3.health_check_pb2 import HealthCheck
+from envoy.config.core.v3.http_uri_pb2 import HttpUri
 from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions
 from envoy.config.core.v3.socket_option_pb2 import SocketOption
 from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint, LbEndpoint, LocalityLbEndpoints
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, FilterChainMatch, ListenerFilter
 from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.rbac.v3.rbac_pb2 import RBAC as RBACRules  # noqa: N811 (as its package calls it)
+from envoy.config.rbac.v3.rbac_pb2 import Permission, Policy, Principal
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
     FilterConfig,
     HeaderMatcher,
+    InternalRedirectPolicy,
     QueryParameterMatcher,
     RedirectAction,
     RetryPolicy,
@@ -59,13 +63,20 @@ from envoy.config.route.v3.scoped_route_pb2 import ScopedRouteConfiguration
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from envoy.extensions.compression.gzip.compressor.v3.gzip_pb2 import Gzip
 from envoy.extensions.filters.http.compressor.v3.compressor_pb2 import Compressor
-from envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors
+from envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors, CorsPolicy
 from envoy.extensions.filters.http.ext_authz.v3.ext_authz_pb2 import ExtAuthzPerRoute
 from envoy.extensions.filters.http.grpc_stats.v3.config_pb2 import FilterConfig as GrpcStats
 from envoy.extensions.filters.http.grpc_web.v3.grpc_web_pb2 import GrpcWeb
+from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import (
+    JwtAuthentication,
+    JwtProvider,
+    JwtRequirement,
+    RemoteJwks,
+)
+from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import PerRouteConfig as JwtPerRoute
 from envoy.extensions.filters.http.local_ratelimit.v3.local_rate_limit_pb2 import LocalRateLimit
 from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua, LuaPerRoute
-from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC
+from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC, RBACPerRoute
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.listener.proxy_protocol.v3.proxy_protocol_pb2 import ProxyProtocol
 from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
@@ -77,6 +88,10 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     ScopedRoutes,
 )
 from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import HeaderMutation
+from envoy.extensions.internal_redirect.previous_routes.v3.previous_routes_config_pb2 import PreviousRoutesConfig
+from envoy.extensions.internal_redirect.safe_cross_scheme.v3.safe_cross_scheme_config_pb2 import (
+    SafeCrossSchemeConfig,
+)
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
     CertificateValidationContext,
     SubjectAltNameMatcher,
@@ -116,6 +131,7 @@ __all__ = [
     "BoolValue",
     "Bootstrap",
     "CertificateValidationContext",
+    "CidrRange",
     "CircuitBreakers",
     "Cluster",
     "ClusterLoadAssignment",
@@ -124,6 +140,7 @@ __all__ = [
     "Compressor",
     "ConfigSource",
     "Cors",
+    "CorsPolicy",
     "DataSource",
     "DirectResponseAction",
     "DownstreamTlsContext",
@@ -150,7 +167,13 @@ __all__ = [
     "HttpConnectionManager",
     "HttpFilter",
     "HttpProtocolOptions",
+    "HttpUri",
     "Int64Range",
+    "InternalRedirectPolicy",
+    "JwtAuthentication",
+    "JwtPerRoute",
+    "JwtProvider",
+    "JwtRequirement",
     "LbEndpoint",
     "Listener",
     "ListenerFilter",
@@ -161,11 +184,18 @@ __all__ = [
     "Message",
     "Metadata",
     "Percent",
+    "Permission",
+    "Policy",
+    "PreviousRoutesConfig",
+    "Principal",
     "ProxyProtocol",
     "QueryParameterMatcher",
+    "RBACPerRoute",
+    "RBACRules",
     "Rds",
     "RedirectAction",
     "RegexMatcher",
+    "RemoteJwks",
     "RetryPolicy",
     "Route",
     "RouteAction",
@@ -175,6 +205,7 @@ __all__ = [
     "Runtime",
     "RuntimeDouble",
     "RuntimeFractionalPercent",
+    "SafeCrossSchemeConfig",
     "ScopedRds",
     "ScopedRouteConfiguration",
     "ScopedRoutes",
@@ -219,13 +250,10 @@ _FOREIGN_MODULES = (
     "envoy.extensions.compression.brotli.compressor.v3.brotli_pb2",
     "envoy.extensions.compression.zstd.compressor.v3.zstd_pb2",
     "envoy.extensions.filters.http.ext_authz.v3.ext_authz_pb2",
-    "envoy.extensions.filters.http.jwt_authn.v3.config_pb2",
     "envoy.extensions.filters.http.ratelimit.v3.rate_limit_pb2",
     "envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2",
     "envoy.extensions.formatter.metadata.v3.metadata_pb2",
     "envoy.extensions.formatter.req_without_query.v3.req_without_query_pb2",
-    "envoy.extensions.internal_redirect.previous_routes.v3.previous_routes_config_pb2",
-    "envoy.extensions.internal_redirect.safe_cross_scheme.v3.safe_cross_scheme_config_pb2",
 )
 
 

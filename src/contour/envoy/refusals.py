@@ -80,6 +80,15 @@ def of_cluster(message: pb.Cluster, cluster: graph.Cluster) -> str | None:
     return None
 
 
+def of_dns_cluster(message: pb.Cluster, cluster: graph.DnsCluster) -> str | None:
+    for violation in rules.violations(message):
+        return f"{violation.path}: {violation.text}"
+    validation = cluster.validation
+    if validation is not None and validation.subject_names and not _is_trust_store(validation.ca):
+        return f"Secret {validation.ca_secret}: a CA certificate cannot be read"
+    return None
+
+
 def drop_names(message: pb.ClusterLoadAssignment) -> None:
     """Endpoints that come by EDS have addresses: for one name (slices of type FQDN) Envoy refuses them all."""
     for locality in message.endpoints:

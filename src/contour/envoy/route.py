@@ -8,7 +8,7 @@ from typing import assert_never
 from contour.api.meta import ObjectRef
 from contour.dag import graph
 from contour.envoy import names, order, pb
-from contour.envoy.filters import cookies, ext_authz
+from contour.envoy.filters import cookies, ext_authz, jwt_authn, rbac
 
 # Where the access log finds the object that a route came from.
 _METADATA = "envoy.access_loggers.file"
@@ -24,6 +24,12 @@ _RESPONSE_CODES = {
 _OVERWRITE = pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 _SESSION = pb.duration(0)  # a cookie that lives as long as the browser's session
 _WEBSOCKET = pb.RouteAction.UpgradeConfig(upgrade_type="websocket")
+_SAFE_CROSS_SCHEME = pb.TypedExtensionConfig(
+    name="envoy.internal_redirect_predicates.safe_cross_scheme", typed_config=pb.pack(pb.SafeCrossSchemeConfig())
+)
+_PREVIOUS_ROUTES = pb.TypedExtensionConfig(
+    name="envoy.internal_redirect_predicates.previous_routes", typed_config=pb.pack(pb.PreviousRoutesConfig())
+)
 _HTTPS_REDIRECT = pb.RedirectAction(https_redirect=True)
 
 
@@ -38,6 +44,10 @@ def route(r: graph.Route, *, secure: bool) -> pb.Route:
         case graph.Forward() as forward:
             message.route.CopyFrom(_forward(forward))
             _set_headers(message, forward.request_headers, forward.response_headers)
+            if r.jwt_provider:
+                message.typed_per_filter_config[jwt_authn.NAME].CopyFrom(jwt_authn.requirement(r.jwt_provider))
+            if forward.address_filter is not None:
+                message.typed_per_filter_config[rbac.NAME].CopyFrom(rbac.rules(forward.address_filter))
         case graph.Redirect() as redirect:
             message.redirect.CopyFrom(_redirect(redirect))
         case graph.DirectResponse(status=status, body=body):
@@ -154,6 +164,22 @@ def _forward(f: graph.Forward) -> pb.RouteAction:
         message.host_rewrite_literal = f.request_headers.host_rewrite
     elif f.request_headers.host_rewrite_header:
         message.host_rewrite_header = f.request_headers.host_rewrite_header
+    if f.internal_redirect is not None:
+        message.internal_redirect_policy.CopyFrom(_internal_redirect(f.internal_redirect))
+    return message
+
+
+def _internal_redirect(policy: graph.InternalRedirect) -> pb.InternalRedirectPolicy:
+    message = pb.InternalRedirectPolicy(
+        redirect_response_codes=policy.status_codes,
+        allow_cross_scheme_redirect=policy.cross_scheme is not graph.CrossScheme.NEVER,
+    )
+    if policy.max_redirects:
+        message.max_internal_redirects.value = policy.max_redirects
+    if policy.cross_scheme is graph.CrossScheme.SAFE_ONLY:
+        message.predicates.append(_SAFE_CROSS_SCHEME)
+    if policy.deny_repeated_route:
+        message.predicates.append(_PREVIOUS_ROUTES)
     return message
 
 

@@ -27,9 +27,10 @@ from contour.envoy import (
     tls,
     upstreams,
 )
-from contour.envoy.cluster import cluster
-from contour.envoy.filters.order import http_filters
-from contour.envoy.groups import Chain, Groups, Member
+from contour.envoy.cluster import cluster, dns_cluster
+from contour.envoy.filters import cookies, jwt_authn
+from contour.envoy.filters.order import Own, http_filters
+from contour.envoy.groups import Chain, Group, Groups, Member
 from contour.envoy.options import Options
 from contour.envoy.refusals import Refusal
 from contour.envoy.resource import (
@@ -202,7 +203,11 @@ def _listeners(engine: Engine, graph_: Graph, groups: Groups, options: Options) 
     chains: Collection[str, bytes] = engine.collection(
         "filter chains, serialised",
         (groups.chains,),
-        lambda read, name: _secure_chain(chain, options) if (chain := read(groups.chains, name)) else None,
+        lambda read, name: (
+            _secure_chain(chain, _own_filters(read, graph_, chain.group), options)
+            if (chain := read(groups.chains, name))
+            else None
+        ),
     )
 
     def one(read: Read, name: str) -> Resource:
@@ -242,7 +247,16 @@ def _secure_listener(chains: Iterable[bytes], options: Options) -> Resource:
     return Resource(name, version_of(body), body)
 
 
-def _secure_chain(chain: Chain, options: Options) -> bytes:
+def _own_filters(read: Read, graph_: Graph, group: Group) -> dict[Own, pb.HttpFilter | None]:
+    return {
+        "cookies": cookies.http_filter() if group.cookie_rewrites else None,
+        "jwt_authn": jwt_authn.http_filter(
+            group.jwt_providers, lambda keys: graph_.key_set(read, keys), names.distinct_dns_cluster
+        ),
+    }
+
+
+def _secure_chain(chain: Chain, own: dict[Own, pb.HttpFilter | None], options: Options) -> bytes:
     manager = hcm.connection_manager(
         options,
         stat_prefix=names.INGRESS_HTTPS,
@@ -250,7 +264,7 @@ def _secure_chain(chain: Chain, options: Options) -> bytes:
         routes=selection.SCOPED_ROUTES,
         filters=[
             *([selection.second_look()] if chain.second_look else ()),
-            *http_filters("scoped_https", options),
+            *http_filters("scoped_https", options, own),
         ],
     )
     selection.set_group(manager, chain.group.name)
@@ -277,16 +291,19 @@ def _secure_chain(chain: Chain, options: Options) -> bytes:
 def _clusters(engine: Engine, graph_: Graph, options: Options) -> _Resources:
     origins: Index[str, ObjectRef] = engine.index("objects by cluster", graph_.hosts, _origins)
 
-    def translate(read: Read, one: graph.Cluster) -> Resource | Withheld:
-        name = names.cluster(one)
+    def translate(read: Read, name: str, one: upstreams.Source) -> Resource | Withheld:
         try:
-            message = cluster(one, options, config_source.ADS)
+            if isinstance(one, graph.DnsCluster):
+                message = dns_cluster(one, name)
+                refusal = refusals.of_dns_cluster(message, one)
+            else:
+                message = cluster(one, options, config_source.ADS)
+                refusal = refusals.of_cluster(message, one)
         except ValueError as error:  # a number that no field of the message holds
-            return Withheld(name, str(error), tuple(sorted(read(origins, name))))
-        refusal = refusals.of_cluster(message, one)
+            refusal = str(error)
         return Withheld(name, refusal, tuple(sorted(read(origins, name)))) if refusal else resource(name, message)
 
-    return upstreams.clusters(engine, graph_, translate)
+    return upstreams.clusters(engine, graph_, translate, names.distinct_dns_cluster)
 
 
 def _origins(_: str, host: graph.Host) -> Iterable[tuple[str, ObjectRef]]:
@@ -297,6 +314,9 @@ def _origins(_: str, host: graph.Host) -> Iterable[tuple[str, ObjectRef]]:
                 clusters += [mirror.cluster for mirror in route.action.mirrors]
                 for used in clusters:
                     yield names.cluster(used), route.origin
+    for dns_cluster_ in host.dns_clusters:
+        for root in host.roots:
+            yield names.distinct_dns_cluster(dns_cluster_), root
 
 
 def _secrets(engine: Engine, graph_: Graph, groups: Groups) -> _Resources:

@@ -17,6 +17,9 @@ from contour.envoy.virtualhost import route_configuration, virtual_host
 _ROUTE_CONFIGURATION = pb.ScopedRouteConfiguration.ROUTE_CONFIGURATION_FIELD_NUMBER
 _VIRTUAL_HOSTS = pb.RouteConfiguration.VIRTUAL_HOSTS_FIELD_NUMBER
 _MISDIRECTED_STATUS = 421
+_FORBIDDEN = graph.DirectResponse(403)
+_IPV4_BITS = 32
+_MAPPED_BITS = 96  # of an IPv6 address before an IPv4 address in it (RFC 4291 §2.5.5.2)
 _AUTHORITY = ":authority"
 
 
@@ -69,12 +72,45 @@ def misdirected(domain: str) -> pb.VirtualHost:
 
 
 def _checked(host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -> pb.VirtualHost | Refusal:
-    name = host.name.lower()
+    name, listed = host.name.lower(), host.https if secure else host.http
+    policies = listed.policies if listed else graph.NO_HOST_POLICIES
+    if policies.address_filter is not None:
+        policies = msgspec.structs.replace(policies, address_filter=_unmapped(policies.address_filter))
+    providers = host.https.jwt_providers if secure and host.https else None
+    routes = [_guarded(one, providers) for one in routes]
     try:
-        message = virtual_host(name, routes, secure=secure)
+        message = virtual_host(name, routes, policies, secure=secure)
     except ValueError as error:
         return _untranslatable(routes, host, secure=secure) or Refusal(f"{host.name}: {error}", host.roots)
     return refusals.of_virtual_host(message, routes, host) or message
+
+
+def _guarded(route: graph.Route, providers: Sequence[graph.JwtProvider] | None) -> graph.Route:
+    """Two protections that the reference's configuration does not give. `providers` is None on the plain listener."""
+    if not isinstance(route.action, graph.Forward):
+        return route
+    if (
+        route.jwt_provider
+        and providers is not None
+        and not any(provider.name == route.jwt_provider for provider in providers)
+    ):
+        # Lets nobody pass, also where its chain has no filter to say so (httpproxy.md §5, quirk 9).
+        return msgspec.structs.replace(route, action=_FORBIDDEN)
+    if route.action.address_filter is None:
+        return route
+    action = msgspec.structs.replace(route.action, address_filter=_unmapped(route.action.address_filter))
+    return msgspec.structs.replace(route, action=action)
+
+
+def _unmapped(address_filter: graph.AddressFilter) -> graph.AddressFilter:
+    """Of an IPv4 address Envoy takes any prefix length above 32 for 32: a range would be its lowest address."""
+    rules = tuple(
+        msgspec.structs.replace(rule, prefix_length=rule.prefix_length - _MAPPED_BITS)
+        if "." in rule.address and rule.prefix_length > _IPV4_BITS
+        else rule
+        for rule in address_filter.rules
+    )
+    return msgspec.structs.replace(address_filter, rules=rules)
 
 
 def _untranslatable(routes: Sequence[graph.Route], host: graph.Host, *, secure: bool) -> Refusal | None:

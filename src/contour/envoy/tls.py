@@ -30,6 +30,13 @@ def upstream(c: graph.Cluster) -> pb.TransportSocket:
     return _socket(pb.UpstreamTlsContext(sni=c.sni, common_tls_context=common))
 
 
+def upstream_of_key_set(c: graph.DnsCluster) -> pb.TransportSocket:
+    common = pb.CommonTlsContext(tls_params=_UPSTREAM_PARAMETERS)
+    if c.validation is not None and c.validation.subject_names:
+        common.validation_context.CopyFrom(_upstream_validation(c.validation))
+    return _socket(pb.UpstreamTlsContext(sni=c.host, common_tls_context=common))
+
+
 def _upstream_validation(validation: graph.UpstreamValidation) -> pb.CertificateValidationContext:
     return pb.CertificateValidationContext(
         trust_chain_verification=pb.CertificateValidationContext.VERIFY_TRUST_CHAIN,

@@ -15,17 +15,31 @@ from contour.reactive import Collection, Engine, Index, Read
 Shape = dict[TypeUrl, Collection[str, Resource | Withheld]]
 
 
+# What a cluster is made from.
+Source = graph.Cluster | graph.DnsCluster
+
+
 def clusters(
-    engine: Engine, graph_: Graph, translate: Callable[[Read, graph.Cluster], Resource | Withheld]
+    engine: Engine,
+    graph_: Graph,
+    translate: Callable[[Read, str, Source], Resource | Withheld],
+    dns_cluster_name: Callable[[graph.DnsCluster], str],
 ) -> Collection[str, Resource | Withheld]:
     """Clusters of one name are sent once, although their names do not tell all their settings (httpproxy.md §4.3)."""
-    by_name: Index[str, graph.Cluster] = engine.index("clusters by name", graph_.hosts, _named_clusters)
 
-    def cluster(read: Read, name: str) -> Resource | Withheld:
+    def named(_: str, host: graph.Host) -> Iterator[tuple[str, Source]]:
+        for cluster in host.clusters:
+            yield names.cluster(cluster), cluster
+        for dns_cluster in host.dns_clusters:
+            yield dns_cluster_name(dns_cluster), dns_cluster
+
+    by_name: Index[str, Source] = engine.index("clusters by name", graph_.hosts, named)
+
+    def one(read: Read, name: str) -> Resource | Withheld:
         found = read(by_name, name)
-        return translate(read, min(found, key=order.cluster) if len(found) > 1 else next(iter(found)))
+        return translate(read, name, min(found, key=order.cluster) if len(found) > 1 else next(iter(found)))
 
-    return engine.collection("clusters", (by_name,), cluster)
+    return engine.collection("clusters", (by_name,), one)
 
 
 def assignments(
@@ -55,11 +69,6 @@ def assignments(
         return resource(name, message)
 
     return engine.collection("endpoints", (by_name,), assignment)
-
-
-def _named_clusters(_: str, host: graph.Host) -> Iterator[tuple[str, graph.Cluster]]:
-    for cluster in host.clusters:
-        yield names.cluster(cluster), cluster
 
 
 def _endpoint_sources(_: str, host: graph.Host) -> Iterator[tuple[str, tuple[graph.ServicePort, str]]]:

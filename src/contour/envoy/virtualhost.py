@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from contour.dag import graph
 from contour.envoy import names, pb
+from contour.envoy.filters import cors, rbac
 from contour.envoy.pieces import field
 from contour.envoy.route import route
 
@@ -16,13 +17,20 @@ _REQUEST_START = pb.HeaderValueOption(
 _VIRTUAL_HOSTS = pb.RouteConfiguration.VIRTUAL_HOSTS_FIELD_NUMBER
 
 
-def virtual_host(name: str, routes: Sequence[graph.Route], *, secure: bool) -> pb.VirtualHost:
+def virtual_host(
+    name: str, routes: Sequence[graph.Route], policies: graph.HostPolicies = graph.NO_HOST_POLICIES, *, secure: bool
+) -> pb.VirtualHost:
     """Of the host `name`. The port of a request is ignored by its RouteConfiguration, so that one domain is enough."""
-    return pb.VirtualHost(
+    message = pb.VirtualHost(
         name=names.virtual_host(name),
         domains=[name],
         routes=[route(one, secure=secure) for one in routes],
     )
+    if policies.cors is not None:
+        message.typed_per_filter_config[cors.NAME].CopyFrom(cors.policy(policies.cors))
+    if policies.address_filter is not None:
+        message.typed_per_filter_config[rbac.NAME].CopyFrom(rbac.rules(policies.address_filter))
+    return message
 
 
 def route_configuration(name: str, virtual_hosts: Iterable[pb.VirtualHost] = ()) -> pb.RouteConfiguration:

@@ -14,7 +14,6 @@ from contour.dag.verdict import Finding, Invalid
 
 _DIGITS = re.compile(r"[0-9]+\Z", re.ASCII)
 _LENGTH_DIGITS = 3  # of the longest prefix length there is
-_MAPPED_BITS = 96
 
 
 class Filtering(msgspec.Struct, frozen=True, gc=False):
@@ -66,10 +65,10 @@ def _rule(entry: IPFilterPolicy) -> AddressRule | Invalid:
     bits = int(significant)
     if bits > address.max_prefixlen:
         return _invalid(cidr)
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None and bits >= _MAPPED_BITS:
-        address, bits = address.ipv4_mapped, bits - _MAPPED_BITS
-    network = ipaddress.ip_network((address, bits), strict=False)
-    return AddressRule(remote=entry.source == "Remote", address=str(network.network_address), prefix_length=bits)
+    lowest = ipaddress.ip_network((address, bits), strict=False).network_address
+    if isinstance(lowest, ipaddress.IPv6Address):
+        lowest = lowest.ipv4_mapped or lowest
+    return AddressRule(remote=entry.source == "Remote", address=str(lowest), prefix_length=bits)
 
 
 def _invalid(cidr: str) -> Invalid:

@@ -1,12 +1,13 @@
 """The order of HTTP filters, one line each with the reason for its place (httpproxy.md §4.11; operations.md §7.5).
 
 Kinds of filter lists: `http` and `https` are those of the `classic` shape; `scoped_http` and `scoped_https` are the
-base of our own, whose Lua at the head of the chain is added by `contour.envoy.scoped`.
+base of our own, whose Lua at the head of the chain is added by `contour.envoy.scoped`. Filters that only some chains
+have are given by who knows the chain; the table says where they stand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -27,10 +28,17 @@ from contour.envoy.options import Options
 Kind = Literal["http", "https", "scoped_http", "scoped_https"]
 
 
+# Filters of single chains.
+Own = Literal["cookies", "jwt_authn"]
+
+
 class _Row(NamedTuple):
-    build: Callable[[], pb.HttpFilter]
+    """`build` makes the filter of all chains of `kinds`; other chains may have one of their `own` in this place."""
+
+    build: Callable[[], pb.HttpFilter] | None
     kinds: frozenset[Kind]
     reason: str
+    own: Own | None = None
 
 
 _ALL: frozenset[Kind] = frozenset(("http", "https", "scoped_http", "scoped_https"))
@@ -45,12 +53,39 @@ TABLE = (
     _Row(grpc_stats.http_filter, _ALL, "after grpc_web, so that calls from browsers are counted as what they are"),
     _Row(cors.http_filter, _ALL, "answers preflights, which carry no credentials, before anything asks for some"),
     _Row(local_ratelimit.http_filter, _ALL, "sheds load before the filters that cost something"),
-    _Row(cookies.http_filter, _ONE_CHAIN_OR_CLASSIC, "on the response path after the router alone: upstream's cookies"),
+    _Row(
+        cookies.http_filter,
+        _ONE_CHAIN_OR_CLASSIC,
+        "on the response path after the router alone: upstream's cookies",
+        own="cookies",
+    ),
     _Row(rbac.http_filter, _ALL, "addresses that may not pass are refused before authorization services are asked"),
+    _Row(
+        None,
+        frozenset(),
+        "after addresses, whose check is cheap; before services that may rely on a token's being good",
+        own="jwt_authn",
+    ),
     _Row(router.http_filter, _ALL, "last: it ends the chain"),
 )
 
 
+def http_filters(
+    kind: Kind,
+    options: Options,  # noqa: ARG001 (compression and services)
+    own: Mapping[Own, pb.HttpFilter | None] | None = None,
+) -> tuple[pb.HttpFilter, ...]:
+    """`own`: what this chain has besides those of its kind; None for nothing."""
+    own = own or {}
+    found: list[pb.HttpFilter] = []
+    for row in TABLE:
+        if row.build is not None and kind in row.kinds:
+            found.append(_built(row.build))
+        elif row.own is not None and (one := own.get(row.own)) is not None:
+            found.append(one)
+    return tuple(found)
+
+
 @lru_cache
-def http_filters(kind: Kind, options: Options) -> tuple[pb.HttpFilter, ...]:  # noqa: ARG001 (compression and services)
-    return tuple(row.build() for row in TABLE if kind in row.kinds)
+def _built(build: Callable[[], pb.HttpFilter]) -> pb.HttpFilter:
+    return build()
