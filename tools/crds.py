@@ -233,6 +233,12 @@ RATE_LIMIT = struct(
         ),
     ),
 )
+TIMEOUT_POLICY = struct(
+    "Time limits.",
+    response=duration("Until the whole answer is there."),
+    idle=duration("Without anything sent on the request."),
+    idleConnection=duration("Without requests on a connection to the backend."),
+)
 LOAD_BALANCER_POLICY = struct(
     "How a backend is chosen.",
     strategy=text("Random, RoundRobin, WeightedLeastRequest, Cookie or RequestHash."),
@@ -414,12 +420,7 @@ ROUTES = array(
         enableWebsockets=flag("Allow upgrades to WebSocket."),
         permitInsecure=flag("Serve over plain HTTP too if the host has TLS."),
         authPolicy=AUTHORIZATION_POLICY,
-        timeoutPolicy=struct(
-            "Time limits.",
-            response=duration("Until the whole answer is there."),
-            idle=duration("Without anything sent on the request."),
-            idleConnection=duration("Without requests on a connection to the backend."),
-        ),
+        timeoutPolicy=TIMEOUT_POLICY,
         retryPolicy=struct(
             "Requests that fail are sent again.",
             count=int64("How often; -1 is never.", minimum=-1, default=1),
@@ -604,6 +605,37 @@ DELEGATION_SPEC = struct(
     ),
 )
 
+# --- ExtensionService (§1.10) -------------------------------------------------------------------------------------
+
+EXTENSION_SPEC = struct(
+    "",
+    "services",
+    services=array(
+        struct(
+            "",
+            "name port",
+            name=text("Service of this namespace."),
+            port=integer("Port of the Service.", minimum=1, maximum=65536, exclusiveMaximum=True),
+            weight=uint32("Share of this Service; equal shares if all are 0."),
+        ),
+        "Where the service runs.",
+        minItems=1,
+    ),
+    validation=UPSTREAM_VALIDATION,
+    protocol=text("Protocol of the service; h2 if absent.", enum=["http/1.1", "h2", "h2c"]),
+    loadBalancerPolicy=LOAD_BALANCER_POLICY,
+    timeoutPolicy=TIMEOUT_POLICY,
+    protocolVersion=text("Version of Envoy's API that the service speaks.", enum=["v3"]),
+    circuitBreakerPolicy=struct(
+        "Limits, instead of those of the configuration.",
+        maxConnections=uint32("Connections."),
+        maxPendingRequests=uint32("Requests that wait for a connection."),
+        maxRequests=uint32("Requests at a time."),
+        maxRetries=uint32("Retries at a time."),
+        perHostMaxConnections=uint32("Connections to one endpoint."),
+    ),
+)
+
 
 # --- the definitions ----------------------------------------------------------------------------------------------
 
@@ -617,10 +649,12 @@ def definition(
     spec: Schema,
     status: Schema,
     columns: tuple[tuple[str, str], ...] = (),
+    version_name: str = "v1",
+    required: str = "metadata spec",
 ) -> Schema:
-    """A CustomResourceDefinition of `projectcontour.io`, version v1."""
+    """A CustomResourceDefinition of `projectcontour.io`."""
     version: Schema = {
-        "name": "v1",
+        "name": version_name,
         "served": True,
         "storage": True,
         "schema": {
@@ -634,7 +668,7 @@ def definition(
                     "spec": spec,
                     "status": status,
                 },
-                "required": ["metadata", "spec"],
+                "required": required.split(),
             }
         },
         "subresources": {"status": {}},
@@ -687,6 +721,16 @@ DEFINITIONS = [
         "Lets other namespaces use Secrets of this one.",
         spec=DELEGATION_SPEC,
         status=struct("", conditions=CONDITIONS_STATUS),
+    ),
+    definition(
+        "ExtensionService",
+        "extensionservices",
+        ["extensionservice", "extensionservices"],
+        "A service that Envoy itself asks: for authorization, rate limits, tracing.",
+        spec=EXTENSION_SPEC,
+        status=struct("", conditions=CONDITIONS_STATUS),
+        version_name="v1alpha1",
+        required="metadata",
     ),
 ]
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from contour.api.core import Endpoints, EndpointSlice, Namespace, Secret, Service
+from contour.api.extensionservice import ExtensionService
 from contour.api.ingress_v1beta1 import to_v1
 from contour.api.meta import Object
 from contour.api.networking import Ingress, IngressClass
@@ -27,6 +28,7 @@ KINDS: tuple[type[Object], ...] = (
     IngressClass,
     HTTPProxy,
     TLSCertificateDelegation,
+    ExtensionService,
 )
 
 # (apiVersion, kind) -> type; the versions that are converted stand beside those that are stored.

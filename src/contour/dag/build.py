@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from contour.api.meta import ObjectRef, Ref
+from contour.dag.extension import evaluate as evaluate_extension
 from contour.dag.graph import (
     NO_HOST_POLICIES,
     Cluster,
     DirectResponse,
+    Extension,
+    ExtensionFacts,
     Forward,
     Host,
     LocalKeys,
@@ -41,12 +44,18 @@ class Graph:
     hosts: Collection[str, Host]
     proxies: Collection[Ref, Verdict]
     serving_secrets: Derived[Ref, ServingSecret | Invalid]
+    extensions: Collection[Ref, Extension]
+    extension_facts: Derived[Ref, ExtensionFacts | None]
 
     def __init__(self, engine: Engine, store: Store, options: Options) -> None:
         self.store = store
         self.options = options
-        self._sources = Sources(engine, store, options)
+        self._sources = Sources(engine, store, options, evaluate_extension)
         self.serving_secrets = self._sources.serving_secrets
+        self.extension_facts = self._sources.extension_facts
+        self.extensions = engine.collection(
+            "extension services", (store.extensions,), lambda read, ref: read(self._sources.extensions, ref)
+        )
         self.hosts = engine.collection(
             "hosts", (store.proxies_by_host, store.ingresses_by_host, store.ingresses_by_tls_host), self._host
         )

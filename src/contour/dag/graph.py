@@ -141,6 +141,39 @@ class DnsCluster(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     dns_lookup_family: str = "auto"  # auto, v4, v6, all
 
 
+class ExtensionTarget(msgspec.Struct, frozen=True, gc=False):
+    port: ServicePort
+    weight: int = 0
+
+
+class ExtensionCluster(msgspec.Struct, frozen=True, gc=False):
+    """The upstream of an ExtensionService: a service that Envoy itself asks."""
+
+    ref: Ref
+    targets: tuple[ExtensionTarget, ...]
+    lb_policy: str = ""  # "", WeightedLeastRequest, Random
+    protocol: str = "h2"  # http/1.1, h2 (with TLS), h2c
+    sni: str = ""
+    validation: UpstreamValidation | None = None
+    idle_timeout: Timeout = None
+    response_timeout: Timeout = None  # of what asks it, unless that has one of its own
+    circuit_breakers: CircuitBreakers | None = None  # None: those of the settings
+
+
+class ExtensionFacts(msgspec.Struct, frozen=True, gc=False):
+    """What those who refer to an ExtensionService take over from it."""
+
+    sni: str = ""
+    response_timeout: Timeout = None
+
+
+class Extension(msgspec.Struct, frozen=True, gc=False):
+    """An ExtensionService. `cluster` is there only if the verdict has no error."""
+
+    verdict: Verdict
+    cluster: ExtensionCluster | None = None
+
+
 class Headers(msgspec.Struct, frozen=True, gc=False):
     """A resolved header policy: values already escaped for Envoy, `set` sorted by name, `remove` sorted."""
 

@@ -84,12 +84,12 @@ def resolve(
     external_names: bool = False,
 ) -> ResolvedPort | Invalid:
     """`port` and `health_port`: a port's number in decimal digits or its name; no health port means the same port."""
-    found = _port(facts, service, port)
+    found = find_port(facts, service, port)
     if isinstance(found, Invalid):
         return found
     health = found
     if health_port and health_port != port:
-        other = _port(facts, service, health_port)
+        other = find_port(facts, service, health_port)
         if isinstance(other, Invalid):
             return other
         health = other
@@ -112,7 +112,7 @@ def resolve(
     )
 
 
-def _port(facts: ServiceFacts | None, service: Ref, wanted: str) -> PortFacts | Invalid:
+def find_port(facts: ServiceFacts | None, service: Ref, wanted: str) -> PortFacts | Invalid:
     """A port is meant by its number, or by a name that is equal to the reference as text."""
     if facts is None:
         return Invalid(f"service {quote(str(service))} not found")

@@ -5,14 +5,17 @@ A host re-runs when an answer changes: a touched annotation, a status write or a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
+from contour.api.extensionservice import ExtensionServiceSpec
 from contour.api.meta import ObjectRef, Ref
 from contour.api.networking import IngressSpec
 from contour.api.projectcontour import HTTPProxySpec
 from contour.dag import delegation
 from contour.dag.annotations import IngressSettings, ingress_settings
-from contour.dag.graph import LocalKeys
+from contour.dag.graph import Extension, ExtensionFacts, LocalKeys
 from contour.dag.options import Options
 from contour.dag.secrets import ServingSecret, ca_bundle, jwks, serving_secret
 from contour.dag.services import ServiceFacts, service_facts
@@ -43,11 +46,21 @@ class IngressFacts(msgspec.Struct, frozen=True, gc=False):
 
 
 class Sources:
-    """Declared once for an engine; `Lookup` asks them. Eager, because a Secret or Service may be of 10,000 hosts."""
+    """Declared once for an engine; `Lookup` asks them. Eager, because a Secret or Service may be of 10,000 hosts.
 
-    def __init__(self, engine: Engine, store: Store, options: Options) -> None:
+    `extension` evaluates an ExtensionService, which asks about further objects in its turn.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        options: Options,
+        extension: Callable[[Lookup, Ref, ExtensionServiceSpec], Extension],
+    ) -> None:
         self.store = store
         self.options = options
+        self._evaluate_extension = extension
         self.proxies: Derived[Ref, Proxy | None] = engine.derived("proxy", self._proxy, eager=True)
         self.ingresses: Derived[Ref, IngressFacts | None] = engine.derived("ingress", self._ingress, eager=True)
         self.services: Derived[Ref, ServiceFacts | None] = engine.derived("service", self._service, eager=True)
@@ -61,6 +74,13 @@ class Sources:
         self.key_sets: Derived[LocalKeys, bytes | Invalid] = engine.derived("key set", self._key_set, eager=True)
         self.key_set_errors: Derived[LocalKeys, Invalid | None] = engine.derived(
             "key set error", self._key_set_error, eager=True
+        )
+        self.extension_specs: Derived[Ref, ExtensionServiceSpec | None] = engine.derived(
+            "extension service", self._extension_spec, eager=True
+        )
+        self.extensions: Derived[Ref, Extension | None] = engine.derived("extension cluster", self._extension)
+        self.extension_facts: Derived[Ref, ExtensionFacts | None] = engine.derived(
+            "facts of an extension cluster", self._extension_facts, eager=True
         )
         self.grants: Derived[tuple[Ref, str], bool] = engine.derived("delegation", self._granted, eager=True)
 
@@ -95,6 +115,20 @@ class Sources:
         found = read(self.key_sets, keys)
         return found if isinstance(found, Invalid) else None
 
+    def _extension_spec(self, read: Read, ref: Ref) -> ExtensionServiceSpec | None:
+        service = read(self.store.extensions, ref)
+        return None if service is None else service.spec
+
+    def _extension(self, read: Read, ref: Ref) -> Extension | None:
+        spec = read(self.extension_specs, ref)
+        return None if spec is None else self._evaluate_extension(Lookup(read, self), ref, spec)
+
+    def _extension_facts(self, read: Read, ref: Ref) -> ExtensionFacts | None:
+        extension = read(self.extensions, ref)
+        if extension is None or extension.cluster is None:
+            return None
+        return ExtensionFacts(extension.cluster.sni, extension.cluster.response_timeout)
+
     def _granted(self, read: Read, use: tuple[Ref, str]) -> bool:
         return delegation.permitted(read, self.store, *use)
 
@@ -126,6 +160,10 @@ class Lookup:
     def key_set_error(self, keys: LocalKeys) -> Invalid | None:
         """Why a key set cannot be used; None if it can."""
         return self._read(self._sources.key_set_errors, keys)
+
+    def extension(self, ref: Ref) -> ExtensionFacts | None:
+        """An ExtensionService that can be asked; None if there is none of the name, or an error in it."""
+        return self._read(self._sources.extension_facts, ref)
 
     def delegated(self, secret: Ref, namespace: str) -> bool:
         # Without the detour every Secret that is used at home would be remembered with its namespace.

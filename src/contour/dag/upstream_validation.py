@@ -15,11 +15,7 @@ def upstream_validation(
 ) -> UpstreamValidation | Finding:
     secret = namespaced_ref(policy.ca_secret, namespace)
     if not lookup.delegated(secret, namespace):
-        return Finding(
-            "TLSError",
-            "CACertificateNotDelegated",
-            f"service.UpstreamValidation.CACertificate Secret {quote(secret)} is not configured for certificate delegation",
-        )
+        return not_delegated(secret)
     validation = checked(lookup, policy, secret)
     if isinstance(validation, Invalid):
         return Finding(
@@ -41,3 +37,11 @@ def checked(lookup: Lookup, policy: api.UpstreamValidation, secret: Ref) -> Upst
     if names[0] != policy.subject_name:
         return Invalid(f"first entry of SubjectNames ({names[0]}) does not match SubjectName ({policy.subject_name})")
     return UpstreamValidation(ca_secret=secret, ca=bundle, subject_names=names)
+
+
+def not_delegated(secret: Ref) -> Finding:
+    return Finding(
+        "TLSError",
+        "CACertificateNotDelegated",
+        f"service.UpstreamValidation.CACertificate Secret {quote(secret)} is not configured for certificate delegation",
+    )

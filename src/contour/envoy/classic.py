@@ -27,7 +27,7 @@ from contour.envoy import (
     upstreams,
     virtualhost,
 )
-from contour.envoy.cluster import cluster, dns_cluster
+from contour.envoy.cluster import cluster, dns_cluster, extension_cluster
 from contour.envoy.filters import jwt_authn
 from contour.envoy.filters.order import http_filters
 from contour.envoy.options import Options
@@ -74,6 +74,8 @@ def _cluster(name: str, one: upstreams.Source, options: Options) -> Resource | W
     try:
         if isinstance(one, graph.DnsCluster):
             return resource(name, dns_cluster(one, name))
+        if isinstance(one, graph.ExtensionCluster):
+            return resource(name, extension_cluster(one, options, config_source.CLASSIC))
         return resource(name, cluster(one, options, config_source.CLASSIC))
     except ValueError as error:
         return Withheld(name, str(error))

@@ -89,6 +89,29 @@ def dns_cluster(c: graph.DnsCluster, name: str) -> pb.Cluster:
     return message
 
 
+def extension_cluster(c: graph.ExtensionCluster, options: Options, source: pb.ConfigSource) -> pb.Cluster:
+    """The cluster of an ExtensionService."""
+    name = names.extension(c.ref)
+    message = pb.Cluster(
+        name=name,
+        alt_stat_name=name.replace("/", "_"),
+        connect_timeout=pb.duration(options.connect_timeout),
+        common_lb_config=_COMMON_LB,
+        lb_policy=_LB_POLICIES[c.lb_policy],
+        type=pb.Cluster.EDS,
+        eds_cluster_config=pb.Cluster.EdsClusterConfig(eds_config=source, service_name=name),
+    )
+    limits = c.circuit_breakers
+    if limits is not None and limits != graph.CircuitBreakers():
+        message.circuit_breakers.CopyFrom(_circuit_breakers(limits))
+    if c.protocol == "h2":
+        message.transport_socket.CopyFrom(tls.upstream_extension(c))
+    message.typed_extension_protocol_options[_UPSTREAM_OPTIONS].CopyFrom(
+        pb.pack(_http_options(c.idle_timeout, http2=c.protocol in _HTTP2))
+    )
+    return message
+
+
 def _health_check(check: graph.HealthCheck, *, http2: bool) -> pb.HealthCheck:
     message = pb.HealthCheck(
         timeout=pb.duration(check.timeout or _CHECK_TIMEOUT),

@@ -36,6 +36,22 @@ def assignment(
     return _message(name, addresses, health_port, loopback=loopback)
 
 
+def of_extension(name: str, targets: Iterable[tuple[int, pb.ClusterLoadAssignment]]) -> pb.ClusterLoadAssignment:
+    """The endpoints of the Services behind an ExtensionService, each given with its weight; if all are 0 they are
+    equal (§4.12). A Service without endpoints is left out.
+    """
+    targets = list(targets)
+    equal = not any(weight for weight, _ in targets)
+    message = pb.ClusterLoadAssignment(cluster_name=name)
+    for weight, one in targets:
+        for locality in one.endpoints:
+            locality.ClearField("load_balancing_weight")
+            if equal or weight:
+                locality.load_balancing_weight.value = weight or 1
+            message.endpoints.append(locality)
+    return message
+
+
 def assignment_of_endpoints(
     name: str, port: ServicePort, health_port_name: str, endpoints: Endpoints, *, loopback: bool
 ) -> pb.ClusterLoadAssignment:

@@ -74,9 +74,14 @@ def alt_stat_name(port: graph.ServicePort) -> str:
     return f"{port.namespace}_{port.service}_{port.port}"
 
 
-def authority(cluster_name: str) -> str:
-    """The authority of a gRPC service without SNI (§4.2)."""
-    return cluster_name.replace("/", ".")
+def extension(ref: Ref) -> str:
+    """Of the cluster of an ExtensionService, and of its endpoints."""
+    return f"extension/{ref.namespace}/{ref.name}"
+
+
+def authority(cluster_name: str, sni: str = "") -> str:
+    """The authority of a gRPC service (§4.2)."""
+    return sni or cluster_name.replace("/", ".")
 
 
 def cluster(c: graph.Cluster) -> str:

@@ -65,16 +65,17 @@ def _located(path: str, text: str, routes: Sequence[graph.Route], host: graph.Ho
     return route, f"{place(host, route)}: {field}: {text}"
 
 
-def of_cluster(message: pb.Cluster, cluster: graph.Cluster) -> str | None:
+def of_upstream(
+    message: pb.Cluster, idle_timeout: graph.Timeout, validation: graph.UpstreamValidation | None
+) -> str | None:
     """The reason alone: which objects a cluster comes from, it does not say."""
     problems = [(violation.path, violation.text) for violation in rules.violations(message)]
     problems += list(_health_checks(message.health_checks))
     if problems:
         path, text = problems[0]
         return f"{path}: {text}"
-    if (cluster.idle_timeout or 0) < 0:
+    if (idle_timeout or 0) < 0:
         return "idle_timeout: must not be negative"
-    validation = cluster.validation
     if validation is not None and validation.subject_names and not _is_trust_store(validation.ca):
         return f"Secret {validation.ca_secret}: a CA certificate cannot be read"
     return None

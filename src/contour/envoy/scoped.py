@@ -27,7 +27,7 @@ from contour.envoy import (
     tls,
     upstreams,
 )
-from contour.envoy.cluster import cluster, dns_cluster
+from contour.envoy.cluster import cluster, dns_cluster, extension_cluster
 from contour.envoy.filters import cookies, jwt_authn
 from contour.envoy.filters.order import Own, http_filters
 from contour.envoy.groups import Chain, Group, Groups, Member
@@ -296,12 +296,19 @@ def _clusters(engine: Engine, graph_: Graph, options: Options) -> _Resources:
             if isinstance(one, graph.DnsCluster):
                 message = dns_cluster(one, name)
                 refusal = refusals.of_dns_cluster(message, one)
+            elif isinstance(one, graph.ExtensionCluster):
+                message = extension_cluster(one, options, config_source.ADS)
+                refusal = refusals.of_upstream(message, one.idle_timeout, one.validation)
             else:
                 message = cluster(one, options, config_source.ADS)
-                refusal = refusals.of_cluster(message, one)
+                refusal = refusals.of_upstream(message, one.idle_timeout, one.validation)
         except ValueError as error:  # a number that no field of the message holds
             refusal = str(error)
-        return Withheld(name, refusal, tuple(sorted(read(origins, name)))) if refusal else resource(name, message)
+        if refusal is None:
+            return resource(name, message)
+        if isinstance(one, graph.ExtensionCluster):
+            return Withheld(name, refusal, (ObjectRef("ExtensionService", *one.ref),))
+        return Withheld(name, refusal, tuple(sorted(read(origins, name))))
 
     return upstreams.clusters(engine, graph_, translate, names.distinct_dns_cluster)
 

@@ -37,6 +37,14 @@ def upstream_of_key_set(c: graph.DnsCluster) -> pb.TransportSocket:
     return _socket(pb.UpstreamTlsContext(sni=c.host, common_tls_context=common))
 
 
+def upstream_extension(c: graph.ExtensionCluster) -> pb.TransportSocket:
+    """Without the parameters of other clusters, as in the reference (§5, quirk 17): Envoy's own hold."""
+    common = pb.CommonTlsContext(alpn_protocols=_ALPN[c.protocol])
+    if c.validation is not None:
+        common.validation_context.CopyFrom(_upstream_validation(c.validation))
+    return _socket(pb.UpstreamTlsContext(sni=c.sni, common_tls_context=common))
+
+
 def _upstream_validation(validation: graph.UpstreamValidation) -> pb.CertificateValidationContext:
     return pb.CertificateValidationContext(
         trust_chain_verification=pb.CertificateValidationContext.VERIFY_TRUST_CHAIN,

@@ -16,7 +16,7 @@ Shape = dict[TypeUrl, Collection[str, Resource | Withheld]]
 
 
 # What a cluster is made from.
-Source = graph.Cluster | graph.DnsCluster
+Source = graph.Cluster | graph.DnsCluster | graph.ExtensionCluster
 
 
 def clusters(
@@ -34,41 +34,66 @@ def clusters(
             yield dns_cluster_name(dns_cluster), dns_cluster
 
     by_name: Index[str, Source] = engine.index("clusters by name", graph_.hosts, named)
+    extensions: Index[str, graph.ExtensionCluster] = engine.index(
+        "extension clusters by name", graph_.extensions, _named_extensions
+    )
 
     def one(read: Read, name: str) -> Resource | Withheld:
-        found = read(by_name, name)
+        found: frozenset[Source] = read(by_name, name) or read(extensions, name)
         return translate(read, name, min(found, key=order.cluster) if len(found) > 1 else next(iter(found)))
 
-    return engine.collection("clusters", (by_name,), one)
+    return engine.collection("clusters", (by_name, extensions), one)
 
 
 def assignments(
     engine: Engine, graph_: Graph, adjust: Callable[[pb.ClusterLoadAssignment], None] | None = None
 ) -> Collection[str, Resource | Withheld]:
-    """`adjust` changes what the shape does not send as it is."""
+    """`adjust` changes what the shape does not send as it is.
+
+    A Service in a namespace `extension` may ask for the name of an ExtensionService's endpoints: it gets those, never the
+    other way round.
+    """
     store, loopback = graph_.store, graph_.options.loopback_endpoints
     by_name: Index[str, tuple[graph.ServicePort, str]] = engine.index(
         "endpoint sources by name", graph_.hosts, _endpoint_sources
     )
 
-    def assignment(read: Read, name: str) -> Resource | Withheld:
-        port, health_port_name = min(read(by_name, name), key=order.endpoint_source)
+    extensions: Index[str, graph.ExtensionCluster] = engine.index(
+        "extension endpoints by name", graph_.extensions, _named_extensions
+    )
+
+    def of_service(
+        read: Read, name: str, port: graph.ServicePort, health_port_name: str = ""
+    ) -> pb.ClusterLoadAssignment:
         service = Ref(port.namespace, port.service)
         slices = [
             piece for ref in read(store.slices_by_service, service) if (piece := read(store.endpoint_slices, ref))
         ]
+        if not slices and (older := read(store.endpoints, service)):
+            return endpoints.assignment_of_endpoints(name, port, health_port_name, older, loopback=loopback)
+        return endpoints.assignment(name, port, health_port_name, slices, loopback=loopback)
+
+    def of_name(read: Read, name: str) -> pb.ClusterLoadAssignment:
+        for extension in read(extensions, name):
+            found = [(target.weight, of_service(read, name, target.port)) for target in extension.targets]
+            return endpoints.of_extension(name, found)
+        return of_service(read, name, *min(read(by_name, name), key=order.endpoint_source))
+
+    def assignment(read: Read, name: str) -> Resource | Withheld:
         try:
-            if not slices and (older := read(store.endpoints, service)):
-                message = endpoints.assignment_of_endpoints(name, port, health_port_name, older, loopback=loopback)
-            else:
-                message = endpoints.assignment(name, port, health_port_name, slices, loopback=loopback)
+            message = of_name(read, name)
         except ValueError as error:  # a port that no field of the message holds
             return Withheld(name, str(error))
         if adjust is not None:
             adjust(message)
         return resource(name, message)
 
-    return engine.collection("endpoints", (by_name,), assignment)
+    return engine.collection("endpoints", (by_name, extensions), assignment)
+
+
+def _named_extensions(_: object, extension: graph.Extension) -> Iterator[tuple[str, graph.ExtensionCluster]]:
+    if extension.cluster is not None:
+        yield names.extension(extension.cluster.ref), extension.cluster
 
 
 def _endpoint_sources(_: str, host: graph.Host) -> Iterator[tuple[str, tuple[graph.ServicePort, str]]]:

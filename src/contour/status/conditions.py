@@ -55,6 +55,12 @@ def http_proxy_status(verdict: Verdict, generation: int, observed: Mapping[str, 
     return status
 
 
+def extension_service_status(verdict: Verdict, generation: int, observed: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of an ExtensionService, which has conditions only."""
+    condition = valid_condition(verdict, "ExtensionService", generation)
+    return {**observed, "conditions": merge(observed.get("conditions") or (), condition)}
+
+
 def _summary(conditions: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     valid = next(condition for condition in conditions if condition["type"] == "Valid")
     if valid["status"] == "True":

@@ -13,7 +13,7 @@ from contour.dag.build import Graph
 from contour.dag.verdict import Finding, Verdict
 from contour.envoy.resource import Resource, Withheld
 from contour.reactive import Collection, Derived, Engine, Index, Read
-from contour.status.conditions import http_proxy_status, observed
+from contour.status.conditions import extension_service_status, http_proxy_status, observed
 from contour.status.loadbalancer import Ingress, applied, from_addresses
 from contour.store import Store
 
@@ -51,27 +51,40 @@ def attach(
 
     addresses: Derived[None, tuple[Ingress, ...]] = engine.derived("load-balancer address", address)
 
+    def with_refusals(read: Read, key: ObjectRef, verdict: Verdict) -> Verdict:
+        refusals = sorted({text for index in withheld for text in read(index, key)})
+        refusals += [text for text in read(store.refusals, key) or () if text not in refusals]
+        return Verdict((*verdict.errors, *map(rejected, refusals)), verdict.warnings) if refusals else verdict
+
     def status(read: Read, key: ObjectRef) -> Status | None:
         ref = Ref(key.namespace, key.name)
         if key.kind == "Ingress":
             seen = read(store.observed, key)
             entries = read(addresses, None)
             return applied(observed(seen.status), entries, ip_mode=False) if seen and entries else None
-        proxy = read(store.proxies, ref)
-        verdict = read(graph.proxies, ref)
         seen = read(store.observed, key)
-        if proxy is None or verdict is None or seen is None:
+        if seen is None:
             return None
-        refusals = sorted({text for index in withheld for text in read(index, key)})
-        refusals += [text for text in read(store.refusals, key) or () if text not in refusals]
-        if refusals:
-            verdict = Verdict((*verdict.errors, *map(rejected, refusals)), verdict.warnings)
+        if key.kind == "ExtensionService":
+            extension, service = read(graph.extensions, ref), read(store.extensions, ref)
+            if extension is None or service is None:
+                return None
+            verdict = with_refusals(read, key, extension.verdict)
+            return extension_service_status(verdict, service.metadata.generation, observed(seen.status))
+        proxy = read(store.proxies, ref)
+        found = read(graph.proxies, ref)
+        if proxy is None or found is None:
+            return None
+        verdict = with_refusals(read, key, found)
         block = http_proxy_status(verdict, proxy.metadata.generation, observed(seen.status))
         return applied(block, read(addresses, None), ip_mode=True)
 
     keys: Index[ObjectRef, Ref] = engine.index("proxies with status", store.proxies, _proxy_keys)
     ingress_keys: Index[ObjectRef, Ref] = engine.index("ingresses with status", store.ingresses, _ingress_keys)
-    return engine.collection("statuses", (keys, ingress_keys), status)
+    extension_keys: Index[ObjectRef, Ref] = engine.index(
+        "extension services with status", store.extensions, _extension_keys
+    )
+    return engine.collection("statuses", (keys, ingress_keys, extension_keys), status)
 
 
 def _proxy_keys(ref: Ref, _: Any) -> Iterable[tuple[ObjectRef, Ref]]:
@@ -80,6 +93,10 @@ def _proxy_keys(ref: Ref, _: Any) -> Iterable[tuple[ObjectRef, Ref]]:
 
 def _ingress_keys(ref: Ref, _: Any) -> Iterable[tuple[ObjectRef, Ref]]:
     yield ObjectRef("Ingress", *ref), ref
+
+
+def _extension_keys(ref: Ref, _: Any) -> Iterable[tuple[ObjectRef, Ref]]:
+    yield ObjectRef("ExtensionService", *ref), ref
 
 
 def _withheld(_: str, value: Resource | Withheld) -> Iterable[tuple[ObjectRef, str]]:

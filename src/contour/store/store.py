@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from contour.api.core import Endpoints, EndpointSlice, Namespace, Secret, Service
+from contour.api.extensionservice import ExtensionService
 from contour.api.meta import ObjectMeta, ObjectRef, Ref
 from contour.api.networking import Ingress, IngressClass
 from contour.api.projectcontour import HTTPProxy, TLSCertificateDelegation
@@ -58,6 +59,7 @@ class Store:
         self.ingress_classes: Table[Ref, IngressClass] = engine.table("ingress classes")
         self.proxies: Table[Ref, HTTPProxy] = engine.table("proxies")
         self.delegations: Table[Ref, TLSCertificateDelegation] = engine.table("delegations")
+        self.extensions: Table[Ref, ExtensionService] = engine.table("extension services")
         self.observed: Table[ObjectRef, Observed] = engine.table("observed statuses")
         # What Envoy refused, by the object that it came from: texts, fed back by the control loop.
         self.refusals: Table[Any, tuple[str, ...]] = engine.table("refusals")
@@ -84,6 +86,7 @@ class Store:
             "IngressClass": self.ingress_classes,
             "HTTPProxy": self.proxies,
             "TLSCertificateDelegation": self.delegations,
+            "ExtensionService": self.extensions,
         }
 
     def apply(self, obj: Any) -> None:
@@ -93,10 +96,12 @@ class Store:
             return
         if metadata.resource_version:
             metadata = msgspec.structs.replace(metadata, resource_version="")
-        if isinstance(obj, Ingress | HTTPProxy):
-            if not accepts(self._class_names, metadata, obj.spec.ingress_class_name):
-                self.delete(kind, ref)
-                return
+        if isinstance(obj, Ingress | HTTPProxy) and not accepts(
+            self._class_names, metadata, obj.spec.ingress_class_name
+        ):
+            self.delete(kind, ref)
+            return
+        if isinstance(obj, Ingress | HTTPProxy | ExtensionService):
             observed = Observed(obj.metadata.resource_version, metadata.uid, obj.status)
             self.observed.set(ObjectRef(kind, *ref), observed)
             obj = _without_status(obj, metadata)
@@ -117,10 +122,16 @@ class Store:
             self.observed.delete(ObjectRef(kind, *ref))
 
 
-def _without_status(obj: Ingress | HTTPProxy, metadata: ObjectMeta) -> Ingress | HTTPProxy:
-    if isinstance(obj, Ingress):
-        return Ingress(metadata=metadata, spec=obj.spec)
-    return HTTPProxy(metadata=metadata, spec=obj.spec)
+def _without_status(
+    obj: Ingress | HTTPProxy | ExtensionService, metadata: ObjectMeta
+) -> Ingress | HTTPProxy | ExtensionService:
+    match obj:
+        case Ingress():
+            return Ingress(metadata=metadata, spec=obj.spec)
+        case HTTPProxy():
+            return HTTPProxy(metadata=metadata, spec=obj.spec)
+        case ExtensionService():
+            return ExtensionService(metadata=metadata, spec=obj.spec)
 
 
 def _slice_services(ref: Ref, obj: EndpointSlice) -> Iterable[tuple[Ref, Ref]]:

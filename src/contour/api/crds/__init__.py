@@ -14,7 +14,11 @@ from typing import Any
 from contour.api.schema import Schema, compile_schema
 from contour.api.yaml import documents
 
-NAMES = {"HTTPProxy": "httpproxies", "TLSCertificateDelegation": "tlscertificatedelegations"}
+NAMES = {
+    "HTTPProxy": "httpproxies",
+    "TLSCertificateDelegation": "tlscertificatedelegations",
+    "ExtensionService": "extensionservices",
+}
 
 RULES: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "has(self.subjectNames) ? self.subjectNames[0] == self.subjectName : true": lambda self: (
@@ -39,6 +43,6 @@ def text(kind: str) -> str:
 
 @cache
 def schema(kind: str) -> Schema:
-    """The schema of a kind of `projectcontour.io/v1`."""
+    """The schema of a kind of `projectcontour.io`."""
     crd = documents(text(kind))[0].value
     return compile_schema(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], RULES)
