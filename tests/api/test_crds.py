@@ -11,11 +11,17 @@ import pytest
 import re2
 
 from contour.api import crds
+from contour.api.extensionservice import ExtensionService
 from contour.api.projectcontour import HTTPProxy, TLSCertificateDelegation
 from contour.api.yaml import documents
 
 ROOT = Path(__file__).parents[2]
-KINDS = [HTTPProxy, TLSCertificateDelegation]
+KINDS = [HTTPProxy, TLSCertificateDelegation, ExtensionService]
+SHORT_NAMES = {
+    HTTPProxy: ["proxy", "proxies"],
+    TLSCertificateDelegation: ["tlscerts"],
+    ExtensionService: ["extensionservice", "extensionservices"],
+}
 
 
 def definition(kind) -> dict[str, Any]:
@@ -54,8 +60,9 @@ def test_names_and_columns(kind):
     assert crd["metadata"]["name"] == f"{plural}.projectcontour.io"
     assert (crd["spec"]["group"], crd["spec"]["scope"]) == ("projectcontour.io", "Namespaced")
     assert (names["plural"], names["singular"], names["listKind"]) == (plural, kind.kind.lower(), f"{kind.kind}List")
-    assert names["shortNames"] == (["proxy", "proxies"] if kind is HTTPProxy else ["tlscerts"])
-    assert (version["name"], version["served"], version["storage"]) == ("v1", True, True)
+    assert names["shortNames"] == SHORT_NAMES[kind]
+    version_name = kind.api_version.partition("/")[2]
+    assert (version["name"], version["served"], version["storage"]) == (version_name, True, True)
     assert version["subresources"] == {"status": {}}
     columns = [(column["name"], column["jsonPath"]) for column in version.get("additionalPrinterColumns", ())]
     assert columns == (
@@ -73,7 +80,8 @@ def test_names_and_columns(kind):
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 def test_every_rule_has_a_function(kind):
     rules = [rule["rule"] for _, node in nodes(schema(kind)) for rule in node.get("x-kubernetes-validations", ())]
-    assert set(rules) == (set(crds.RULES) if kind is HTTPProxy else set())
+    expected = {HTTPProxy: set(crds.RULES), ExtensionService: set(list(crds.RULES)[:1])}
+    assert set(rules) == expected.get(kind, set())
     assert crds.schema(kind.kind).type == "object"
 
 

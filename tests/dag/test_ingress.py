@@ -24,6 +24,7 @@ from contour.api.projectcontour import (
     TLSCertificateDelegation,
     TLSCertificateDelegationSpec,
 )
+from contour.dag.extension import evaluate
 from contour.dag.graph import (
     CircuitBreakers,
     Cluster,
@@ -99,7 +100,7 @@ class World:
     def __init__(self, *objects: Any, options: Options = Options()):  # noqa: B008 - frozen
         self.engine = Engine()
         self.store = Store(self.engine)
-        self.sources = Sources(self.engine, self.store, options)
+        self.sources = Sources(self.engine, self.store, options, evaluate)
         self.runs = 0
         self.hosts = self.engine.collection("ingress hosts", keys=(HOSTS,), fn=self._host)
         self.commit(*objects)

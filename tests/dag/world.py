@@ -104,6 +104,12 @@ def secret(name: str, type_: str = "kubernetes.io/tls", **data: bytes) -> Mappin
     return obj("Secret", "v1", name, type=type_, data=encoded)
 
 
+def extension(name: str, *services: Mapping, **spec: Any) -> Mapping:
+    """An ExtensionService; `services` default to port 80 of `web`."""
+    targets = list(services) or [{"name": "web", "port": 80}]
+    return obj("ExtensionService", "projectcontour.io/v1alpha1", name, spec={"services": targets, **spec})
+
+
 def delegation(name: str, secret_name: str, *namespaces: str) -> Mapping:
     entry = {"secretName": secret_name, "targetNamespaces": list(namespaces)}
     return obj("TLSCertificateDelegation", "projectcontour.io/v1", name, spec={"delegations": [entry]})

@@ -49,6 +49,7 @@ _KINDS = GATEWAY_KINDS | {
     "IngressClass",
     "HTTPProxy",
     "TLSCertificateDelegation",
+    "ExtensionService",
 }
 _CONFIG_KEYS = frozenset(
     {

@@ -51,7 +51,7 @@ def normal_status(value: Any) -> Any:
 
 def has_status(key: str) -> bool:
     """Kinds whose status comes later are not compared."""
-    return key.split("/", 1)[0] in ("HTTPProxy", "Ingress")
+    return key.split("/", 1)[0] in ("HTTPProxy", "Ingress", "ExtensionService")
 
 
 def leaked_variable(wanted: str, got: str) -> bool:

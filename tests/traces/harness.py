@@ -74,7 +74,11 @@ _HARNESS_ENVOY = EnvoyOptions(
     http_address="", https_address="", admin_port=0, connection_idle_timeout=None, cipher_suites=()
 )
 # Without its processor a kind has no effect.
-_PROCESSORS = {"Ingress": "IngressProcessor", "HTTPProxy": "HTTPProxyProcessor"}
+_PROCESSORS = {
+    "Ingress": "IngressProcessor",
+    "HTTPProxy": "HTTPProxyProcessor",
+    "ExtensionService": "ExtensionServiceProcessor",
+}
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,9 @@ def setup(config: Mapping[str, Any]) -> Setup:
     graph = {name: read(found[key]) for key, (name, read) in _GRAPH.items() if key in found}
     envoy = {name: read(found[key]) for key, (name, read) in _ENVOY.items() if key in found}
     known = _GRAPH.keys() | _ENVOY.keys() | _WITHOUT_EFFECT.keys()
-    external_names = (found.get(f"{name}.EnableExternalNameService") for name in _PROCESSORS.values())
+    external_names = (
+        found.get(f"{name}.EnableExternalNameService") for name in ("IngressProcessor", "HTTPProxyProcessor")
+    )
     assert len(set(external_names)) == 1
     for key in ("address", "port"):
         assert found.get(f"listener_cache.health.{key}") == found.get(f"listener_cache.metrics.{key}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from contour.api.meta import ObjectRef
+from contour.api.meta import ObjectRef, Ref
 from contour.dag.build import Graph
 from contour.dag.graph import Cluster, Forward, Host, Route
 from contour.envoy import names
@@ -19,6 +19,8 @@ _ANY_HOST = "*"
 
 def blamed(graph: Graph, type_url: TypeUrl, name: str) -> tuple[ObjectRef, ...]:
     """The objects behind a resource; none for a listener, which comes from all of them."""
+    if type_url in (CLUSTER, ENDPOINTS) and (extension := _extension(graph, name)):
+        return (extension,)
     host = graph.hosts.get(name.partition("/")[2]) if type_url == SCOPED_ROUTE else None
     if host is not None and host.name != _ANY_HOST:
         return tuple(sorted(host.roots))
@@ -26,6 +28,13 @@ def blamed(graph: Graph, type_url: TypeUrl, name: str) -> tuple[ObjectRef, ...]:
     for _, host in graph.hosts.items():  # noqa: PERF102  # a collection has no values()
         found |= dict.fromkeys(_of_host(host, type_url, name))
     return tuple(sorted(found))
+
+
+def _extension(graph: Graph, name: str) -> ObjectRef | None:
+    """The ExtensionService that an upstream belongs to."""
+    kind, _, key = name.partition("/")
+    ref = Ref(*key.split("/")) if kind == "extension" and key.count("/") == 1 else None
+    return ObjectRef("ExtensionService", *ref) if ref is not None and graph.extensions.get(ref) else None
 
 
 def _of_host(host: Host, type_url: TypeUrl, name: str) -> Iterator[ObjectRef]:

@@ -39,17 +39,7 @@ def attach(
     withheld: list[Index[ObjectRef, str]] = [
         engine.index(f"withheld {collection.name}", collection, _withheld) for collection in resources
     ]
-    static = from_addresses(status_address)
-
-    def address(read: Read, _: None) -> tuple[Ingress, ...]:
-        if static:
-            return static
-        service = read(store.services, envoy_service)
-        if service is None:
-            return ()
-        return tuple(observed(entry) for entry in service.status.load_balancer.ingress)
-
-    addresses: Derived[None, tuple[Ingress, ...]] = engine.derived("load-balancer address", address)
+    addresses = _addresses(engine, store, status_address, envoy_service)
 
     def with_refusals(read: Read, key: ObjectRef, verdict: Verdict) -> Verdict:
         refusals = sorted({text for index in withheld for text in read(index, key)})
@@ -85,6 +75,22 @@ def attach(
         "extension services with status", store.extensions, _extension_keys
     )
     return engine.collection("statuses", (keys, ingress_keys, extension_keys), status)
+
+
+def _addresses(
+    engine: Engine, store: Store, status_address: str, envoy_service: Ref
+) -> Derived[None, tuple[Ingress, ...]]:
+    static = from_addresses(status_address)
+
+    def address(read: Read, _: None) -> tuple[Ingress, ...]:
+        if static:
+            return static
+        service = read(store.services, envoy_service)
+        if service is None:
+            return ()
+        return tuple(observed(entry) for entry in service.status.load_balancer.ingress)
+
+    return engine.derived("load-balancer address", address)
 
 
 def _proxy_keys(ref: Ref, _: Any) -> Iterable[tuple[ObjectRef, Ref]]:
