@@ -40,7 +40,7 @@ def endpoint(address: tuple[str, int]) -> str:
     return address[0]
 
 
-def cluster(c: graph.Cluster | graph.DnsCluster) -> str:
+def cluster(c: graph.Cluster | graph.DnsCluster | graph.ExtensionCluster) -> str:
     """Which of the clusters that share a name is sent: any, but the same one on every replica."""
     return repr(c)
 
