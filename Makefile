@@ -4,7 +4,7 @@ BIN := .venv/bin
 ENV := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts unit bench-core traces-validate clean
+.PHONY: help demo test lint types contracts unit cluster bench-core traces-validate clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,7 @@ contracts: $(ENV) ## which package may import which
 	$(BIN)/lint-imports
 
 unit: $(ENV) ## all tests
+	$(BIN)/python -m contour.testing.cluster --build
 	$(BIN)/pytest -q -n 2 --dist loadgroup
 
 bench-core: $(ENV) ## measure builds and edits without a cluster; prints JSON and a table
@@ -32,6 +33,9 @@ bench-core: $(ENV) ## measure builds and edits without a cluster; prints JSON an
 
 traces-validate: $(ENV) ## every recorded trace in the scoped shape through Envoy's validator (minutes)
 	$(BIN)/pytest -q tests/traces --all-traces
+
+cluster: $(ENV) ## start a Kubernetes API server by hand and print its kubeconfig (CONTROLLERS=1: with its controllers)
+	@$(BIN)/python -m contour.testing.cluster $(if $(CONTROLLERS),--controllers)
 
 stubs: $(ENV) tools/stubs.py src/contour/envoy/pb.py
 	$(BIN)/python tools/stubs.py
@@ -44,4 +48,4 @@ $(ENV): pyproject.toml requirements.txt
 	@touch $@
 
 clean: ## remove what the targets made
-	rm -rf .venv stubs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .cache stubs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
