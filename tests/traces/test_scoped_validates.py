@@ -37,7 +37,7 @@ class Rendered(NamedTuple):
     name: str
     state: State
     withheld: list[Withheld]
-    unreported: list[str]  # what is withheld and not in the status of the objects that it came from
+    untold: list[str]  # what is withheld and not in the status of the objects that it came from
     unchecked: State | None  # in the `classic` shape, which withholds nothing; only where `scoped` does
 
 
@@ -48,13 +48,13 @@ def test_envoy_takes_what_is_not_withheld_and_would_refuse_what_is(
 ) -> None:
     step = 1 if request.config.getoption("--all-traces") else SAMPLE
     counts: Counter[str] = Counter()
-    refused, unreported, needless = [], [], []
+    refused, untold, needless = [], [], []
     for batch in _batches(_different(_rendered(case) for case in itertools.islice(source(), 0, None, step))):
         counts["states"] += len(batch)
         counts["states with something withheld"] += sum(bool(one.withheld) for one in batch)
         counts["withheld"] += sum(len(one.withheld) for one in batch)
         refused += _refused(batch)
-        unreported += [f"{one.name}: {text}" for one in batch for text in one.unreported]
+        untold += [f"{one.name}: {text}" for one in batch for text in one.untold]
         needless += [
             f"{one.name}: {one.withheld}"
             for one in batch
@@ -65,7 +65,7 @@ def test_envoy_takes_what_is_not_withheld_and_would_refuse_what_is(
         print(f"\n{source.__name__}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))  # noqa: T201
     assert counts["states"]
     assert not refused, "\n".join(refused)[:4000]
-    assert not unreported, "\n".join(unreported)
+    assert not untold, "\n".join(untold)
     assert not needless, "\n".join(needless)
 
 
@@ -80,8 +80,8 @@ def _rendered(case: Case) -> Rendered:
     pipeline.commit()
     shape = pipeline.shape("scoped")
     withheld = [one for held in shape.values() for _, one in held.items() if isinstance(one, Withheld)]
-    unreported = [text for one in withheld for text in _unreported(pipeline, one)]
-    return Rendered(case.name, static.state_of(shape), withheld, unreported, _classic(pipeline) if withheld else None)
+    untold = [text for one in withheld for text in unreported(pipeline, one)]
+    return Rendered(case.name, static.state_of(shape), withheld, untold, _classic(pipeline) if withheld else None)
 
 
 def _classic(pipeline: Pipeline) -> State:
@@ -101,7 +101,7 @@ def _settings(case: Case) -> Settings:
         )
 
 
-def _unreported(pipeline: Pipeline, withheld: Withheld) -> Iterator[str]:
+def unreported(pipeline: Pipeline, withheld: Withheld) -> Iterator[str]:
     if not withheld.objects:
         yield f"{withheld.name} is withheld and nobody is told: {withheld.reason}"
     for key in withheld.objects:
