@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from contour.api.core import EndpointSlice, Secret, Service
+from contour.api.extensionservice import ExtensionService
 from contour.api.meta import Object
 from contour.api.networking import Ingress
 from contour.api.projectcontour import HTTPProxy, TLSCertificateDelegation
@@ -48,6 +49,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(Ingress, "ingresses"),
     Kind(HTTPProxy, "httpproxies"),
     Kind(TLSCertificateDelegation, "tlscertificatedelegations"),
+    Kind(ExtensionService, "extensionservices", feature="extensionservices"),
 )
 
 BY_NAME: dict[str, Kind] = {kind.name: kind for kind in KINDS}
