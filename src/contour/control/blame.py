@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from contour.api.meta import ObjectRef, Ref
 from contour.dag.build import Graph
-from contour.dag.graph import Cluster, Forward, Host, Route
+from contour.dag.graph import Cluster, DnsCluster, Forward, Host, Route
 from contour.envoy import names
 from contour.envoy.resource import CLUSTER, ENDPOINTS, ROUTE, SCOPED_ROUTE, SECRET, TypeUrl
 
@@ -49,9 +49,15 @@ def _of_host(host: Host, type_url: TypeUrl, name: str) -> Iterator[ObjectRef]:
         if host.https is not None and host.https.secret is not None and _is_secret(name, str(host.https.secret)):
             yield from host.roots
     elif type_url in (CLUSTER, ENDPOINTS):
-        for route in _routes(host):
-            if any(_is_upstream(cluster, type_url, name) for cluster in _clusters(route)):
-                yield route.origin
+        yield from _users(host, type_url, name)
+
+
+def _users(host: Host, type_url: TypeUrl, name: str) -> Iterator[ObjectRef]:
+    for route in _routes(host):
+        if any(_is_upstream(cluster, type_url, name) for cluster in _clusters(route)):
+            yield route.origin
+    if type_url == CLUSTER and any(name in _names(server) for server in host.dns_clusters):
+        yield from host.roots
 
 
 def _is_secret(name: str, ref: str) -> bool:
@@ -60,7 +66,12 @@ def _is_secret(name: str, ref: str) -> bool:
 
 
 def _is_upstream(cluster: Cluster, type_url: TypeUrl, name: str) -> bool:
-    return name == (names.cluster(cluster) if type_url == CLUSTER else names.assignment(cluster.service))
+    return name in _names(cluster) if type_url == CLUSTER else name == names.assignment(cluster.service)
+
+
+def _names(cluster: Cluster | DnsCluster) -> tuple[str, str]:
+    """In both shapes."""
+    return names.upstream(cluster), names.scoped_upstream(cluster)
 
 
 def _routes(host: Host) -> Iterator[Route]:

@@ -176,7 +176,7 @@ class Loop:
         for host in changes[self.pipeline.graph.hosts].set.values():
             for cluster in host.clusters:
                 if cluster.health_check is not None:
-                    holds[names.cluster(cluster)] = _first_check(cluster)
+                    holds[names.upstream(cluster)] = holds[names.scoped_upstream(cluster)] = _first_check(cluster)
         return holds
 
     # --- what Envoy says ------------------------------------------------------------------------------------------

@@ -128,6 +128,7 @@ class Cluster(msgspec.Struct, frozen=True, gc=False):
     circuit_breakers: CircuitBreakers = CircuitBreakers()
     slow_start: SlowStart | None = None
     dns_lookup_family: str = "auto"  # auto, v4, v6, all; ExternalName only
+    follows_redirects: bool = False  # for routes with an internal redirect policy
     http: bool = True  # False: cluster of a tcpproxy (no per-connection buffer limit, no max requests)
 
 

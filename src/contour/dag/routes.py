@@ -9,7 +9,7 @@ import msgspec
 from contour.api import projectcontour as api
 from contour.dag.backends import Backends, RoutePolicies, backends
 from contour.dag.conditions import header_error, header_matches, path_error, path_match, query_error, query_matches
-from contour.dag.graph import DirectResponse, Forward, Headers, PathMatch, Redirect, Route
+from contour.dag.graph import Backend, DirectResponse, Forward, Headers, PathMatch, Redirect, Route
 from contour.dag.policy.cookies import cookie_rewrites
 from contour.dag.policy.directresponse import direct_response
 from contour.dag.policy.headers import request_headers, response_headers
@@ -151,8 +151,9 @@ def _answer(route: api.Route) -> Answer | Invalid | None:
 
 
 def _forward(route: api.Route, policies: RoutePolicies, served: Backends, rewrite: str) -> Forward:
+    internal = internal_redirect(route.internal_redirect_policy)
     return Forward(
-        backends=served.backends,
+        backends=tuple(map(_following, served.backends)) if internal else served.backends,
         timeout=policies.timeouts.response,
         idle_timeout=policies.timeouts.idle,
         retry=retry(route.retry_policy),
@@ -162,8 +163,13 @@ def _forward(route: api.Route, policies: RoutePolicies, served: Backends, rewrit
         websocket=route.enable_websockets,
         request_headers=policies.request_headers,
         response_headers=policies.response_headers,
-        internal_redirect=internal_redirect(route.internal_redirect_policy),
+        internal_redirect=internal,
     )
+
+
+def _following(backend: Backend) -> Backend:
+    cluster = msgspec.structs.replace(backend.cluster, follows_redirects=True)
+    return msgspec.structs.replace(backend, cluster=cluster)
 
 
 def _filtered(route: api.Route, action: Forward, report: Report) -> Forward | Finding:

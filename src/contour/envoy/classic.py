@@ -59,9 +59,7 @@ def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
     plain: Collection[str, bytes] = engine.collection("classic virtual hosts", (hosts,), _plain(hosts))
     chains: Collection[str, bytes] = engine.collection("classic filter chains", (hosts,), _chain(graph_, options))
     return {
-        CLUSTER: upstreams.clusters(
-            engine, graph_, lambda _, name, one: _cluster(name, one, options), names.dns_cluster
-        ),
+        CLUSTER: upstreams.clusters(engine, graph_, lambda _, name, one: _cluster(name, one, options), names.upstream),
         ENDPOINTS: upstreams.assignments(engine, graph_),
         SECRET: _secrets(engine, graph_),
         LISTENER: _listeners(engine, plain, chains, options),
@@ -185,9 +183,7 @@ def _chain(graph_: Graph, options: Options) -> _Piece:
         serving = read(secrets, host.https.secret)
         if not isinstance(serving, ServingSecret):
             return None
-        jwt = jwt_authn.http_filter(
-            host.https.jwt_providers, lambda keys: graph_.key_set(read, keys), names.dns_cluster
-        )
+        jwt = jwt_authn.http_filter(host.https.jwt_providers, lambda keys: graph_.key_set(read, keys), names.upstream)
         return pb.serialize(_filter_chain(name, host.https, serving, jwt, options))
 
     return chain

@@ -89,17 +89,24 @@ def cluster(c: graph.Cluster) -> str:
     return hashname(NAME_LIMIT, port.namespace, port.service, str(port.port), cluster_digest(c))
 
 
-def dns_cluster(c: graph.DnsCluster) -> str:
-    """Of the `classic` shape: neither port nor TLS settings are part of it (§4.1)."""
-    return f"dnsname/{c.scheme}/{c.host}"
+def upstream(c: graph.Cluster | graph.DnsCluster) -> str:
+    """Of the `classic` shape. Neither port nor TLS settings of a key set's server are part of its cluster's (§4.1)."""
+    return f"dnsname/{c.scheme}/{c.host}" if isinstance(c, graph.DnsCluster) else cluster(c)
 
 
-def distinct_dns_cluster(c: graph.DnsCluster) -> str:
+def scoped_upstream(c: graph.Cluster | graph.DnsCluster) -> str:
     """Of the `scoped` shape, where the settings of one tenant must not be those of another one's cluster."""
+    if isinstance(c, graph.Cluster):
+        return redirecting(cluster(c)) if c.follows_redirects else cluster(c)
     validation = c.validation
     trust = (str(validation.ca_secret), *validation.subject_names) if validation else ()
     text = "|".join((str(c.port), c.dns_lookup_family, *trust))
-    return f"{dns_cluster(c)}/{hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:_DIGEST]}"
+    return f"{upstream(c)}/{hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:_DIGEST]}"
+
+
+def redirecting(cluster_name: str) -> str:
+    """Of the `scoped` shape: the cluster of that name, for routes that follow its redirects."""
+    return f"{cluster_name}/redirects"
 
 
 def cluster_digest(c: graph.Cluster) -> str:

@@ -78,6 +78,7 @@ from envoy.extensions.filters.http.local_ratelimit.v3.local_rate_limit_pb2 impor
 from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua, LuaPerRoute
 from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC, RBACPerRoute
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from envoy.extensions.filters.http.upstream_codec.v3.upstream_codec_pb2 import UpstreamCodec
 from envoy.extensions.filters.listener.proxy_protocol.v3.proxy_protocol_pb2 import ProxyProtocol
 from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
@@ -222,6 +223,7 @@ __all__ = [
     "TransportSocket",
     "TypedExtensionConfig",
     "UInt32Value",
+    "UpstreamCodec",
     "UpstreamHttpOptions",
     "UpstreamTlsContext",
     "Value",

@@ -18,6 +18,7 @@ from contour.envoy import (
     listener,
     names,
     pb,
+    redirects,
     refusals,
     runtime,
     scopes,
@@ -48,7 +49,7 @@ from contour.envoy.resource import (
 from contour.envoy.upstreams import Shape
 from contour.reactive import Collection, Engine, Index, Read
 
-_ANY_HOST = "*"
+_ANY_HOST = selection.ANY_HOST
 
 _Resources = Collection[str, Resource | Withheld]
 
@@ -127,7 +128,8 @@ class _Scopes:
         served = self._served(read, group, host)
         if served is None:
             return None
-        piece = scopes.wildcard(*served, secure=group != selection.HTTP)
+        scope = f"{group}/{_ANY_HOST}"
+        piece = scopes.wildcard(scope, *served, secure=group != selection.HTTP)
         return Withheld(name, piece.reason, piece.objects) if isinstance(piece, Refusal) else piece
 
     def _served(self, read: Read, group: str, name: str) -> tuple[graph.Host, tuple[graph.Route, ...]] | None:
@@ -251,7 +253,7 @@ def _own_filters(read: Read, graph_: Graph, group: Group) -> dict[Own, pb.HttpFi
     return {
         "cookies": cookies.http_filter() if group.cookie_rewrites else None,
         "jwt_authn": jwt_authn.http_filter(
-            group.jwt_providers, lambda keys: graph_.key_set(read, keys), names.distinct_dns_cluster
+            group.jwt_providers, lambda keys: graph_.key_set(read, keys), names.scoped_upstream
         ),
     }
 
@@ -301,6 +303,9 @@ def _clusters(engine: Engine, graph_: Graph, options: Options) -> _Resources:
                 refusal = refusals.of_upstream(message, one.idle_timeout, one.validation)
             else:
                 message = cluster(one, options, config_source.ADS)
+                if one.follows_redirects:
+                    message.name = name
+                    redirects.set_filter(message)
                 refusal = refusals.of_upstream(message, one.idle_timeout, one.validation)
         except ValueError as error:  # a number that no field of the message holds
             refusal = str(error)
@@ -310,7 +315,7 @@ def _clusters(engine: Engine, graph_: Graph, options: Options) -> _Resources:
             return Withheld(name, refusal, (ObjectRef("ExtensionService", *one.ref),))
         return Withheld(name, refusal, tuple(sorted(read(origins, name))))
 
-    return upstreams.clusters(engine, graph_, translate, names.distinct_dns_cluster)
+    return upstreams.clusters(engine, graph_, translate, names.scoped_upstream)
 
 
 def _origins(_: str, host: graph.Host) -> Iterable[tuple[str, ObjectRef]]:
@@ -320,10 +325,10 @@ def _origins(_: str, host: graph.Host) -> Iterable[tuple[str, ObjectRef]]:
                 clusters = [backend.cluster for backend in route.action.backends]
                 clusters += [mirror.cluster for mirror in route.action.mirrors]
                 for used in clusters:
-                    yield names.cluster(used), route.origin
-    for dns_cluster_ in host.dns_clusters:
+                    yield names.scoped_upstream(used), route.origin
+    for server in host.dns_clusters:
         for root in host.roots:
-            yield names.distinct_dns_cluster(dns_cluster_), root
+            yield names.scoped_upstream(server), root
 
 
 def _secrets(engine: Engine, graph_: Graph, groups: Groups) -> _Resources:

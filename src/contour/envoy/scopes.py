@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from contour.dag import graph
-from contour.envoy import names, pb, refusals, selection
+from contour.envoy import names, pb, redirects, refusals, selection
 from contour.envoy.pieces import field
 from contour.envoy.refusals import Refusal
 from contour.envoy.resource import Resource, Withheld, resource, version_of
@@ -30,17 +30,19 @@ def exact(scope: str, host: graph.Host, routes: Sequence[graph.Route], *, secure
         return Withheld(scope, message.reason, message.objects)
     selection.mark_known(message)
     selection.mark_upgrades(message)
+    _follow_redirects(message, routes, scope)
     configuration = route_configuration(scope, [message, misdirected("*")] if secure else [message])
     selection.set_selected(configuration)
     return resource(scope, _scope(scope, configuration))
 
 
-def wildcard(host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -> bytes | Refusal:
+def wildcard(scope: str, host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -> bytes | Refusal:
     """The virtual host of a wildcard or any-host, serialised, as a piece of its group's scope."""
     message = _checked(host, [_in_any_case(one) for one in routes], secure=secure)
     if isinstance(message, Refusal):
         return message
     selection.mark_upgrades(message)
+    _follow_redirects(message, routes, scope)
     return pb.serialize(message)
 
 
@@ -69,6 +71,12 @@ def misdirected(domain: str) -> pb.VirtualHost:
     )
     name = "misdirected" if domain == "*" else f"misdirected/{names.virtual_host(domain)}"
     return pb.VirtualHost(name=name, domains=[domain], routes=[answer])
+
+
+def _follow_redirects(message: pb.VirtualHost, routes: Sequence[graph.Route], scope: str) -> None:
+    for translated, one in zip(message.routes, routes, strict=True):
+        if isinstance(one.action, graph.Forward) and one.action.internal_redirect is not None:
+            redirects.follow(translated, one.action, scope)
 
 
 def _checked(host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -> pb.VirtualHost | Refusal:

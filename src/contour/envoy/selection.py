@@ -14,6 +14,7 @@ from contour.envoy.filters.script import script
 HEADER = "x-contour-scope"
 FILTER = "contour.scope"
 HTTP = "http"  # the group of the plain listener
+ANY_HOST = "*"  # in place of a host: the scope of a group's wildcard hosts
 
 _MUTATION = "envoy.http.early_header_mutation.header_mutation"
 _KEYS = pb.ScopedRoutes.ScopeKeyBuilder

@@ -23,15 +23,14 @@ def clusters(
     engine: Engine,
     graph_: Graph,
     translate: Callable[[Read, str, Source], Resource | Withheld],
-    dns_cluster_name: Callable[[graph.DnsCluster], str],
+    name_of: Callable[[graph.Cluster | graph.DnsCluster], str],
 ) -> Collection[str, Resource | Withheld]:
     """Clusters of one name are sent once, although their names do not tell all their settings (httpproxy.md §4.3)."""
 
     def named(_: str, host: graph.Host) -> Iterator[tuple[str, Source]]:
-        for cluster in host.clusters:
-            yield names.cluster(cluster), cluster
-        for dns_cluster in host.dns_clusters:
-            yield dns_cluster_name(dns_cluster), dns_cluster
+        sources: tuple[graph.Cluster | graph.DnsCluster, ...] = (*host.clusters, *host.dns_clusters)
+        for source in sources:
+            yield name_of(source), source
 
     by_name: Index[str, Source] = engine.index("clusters by name", graph_.hosts, named)
     extensions: Index[str, graph.ExtensionCluster] = engine.index(

@@ -42,7 +42,8 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Backend:
-    """A running server. `path` says more: `/status/503` answers 503, `/slow/200` after 200 ms, `/cookie` sets one.
+    """A running server. `path` says more: `/status/503` answers 503, `/slow/200` after 200 ms, `/cookie` sets one,
+    `/redirect/302?http://a.test/x` redirects.
 
     The next requests are answered as if they were for the paths in `planned`, whatever theirs are. `/healthy` answers
     what `health` says.
@@ -53,6 +54,7 @@ class Backend:
         self.seen: list[Seen] = []
         self.planned: deque[str] = deque()
         self.health = 200
+        self.extra: Headers = []  # of every answer
         self._tls = tls
         self._host = host
         self._loop = asyncio.new_event_loop()
@@ -122,7 +124,7 @@ class Backend:
             status, extra = await self._answer(path)
             content = msgspec.json.encode(seen) + b"\n"
             answer = [f"HTTP/1.1 {status} -", f"content-length: {len(content)}", "content-type: application/json"]
-            answer += [f"{name}: {value}" for name, value in [("x-backend", self.name), *extra]]
+            answer += [f"{name}: {value}" for name, value in [("x-backend", self.name), *extra, *self.extra]]
             writer.write("\r\n".join(answer).encode() + b"\r\n\r\n" + (b"" if method == "HEAD" else content))
             await writer.drain()
             head = await reader.readuntil(b"\r\n\r\n")
@@ -173,7 +175,7 @@ class Backend:
             connection.send_headers(stream, [("grpc-status", "0")], end_stream=True)
             return
         status, extra = await self._answer(lookup[":path"])
-        connection.send_headers(stream, [(":status", str(status)), ("x-backend", self.name), *extra])
+        connection.send_headers(stream, [(":status", str(status)), ("x-backend", self.name), *extra, *self.extra])
         connection.send_data(stream, msgspec.json.encode(seen) + b"\n", end_stream=True)
 
     def _note(self, seen: Seen) -> Seen:
@@ -205,7 +207,10 @@ def seen(body: bytes) -> Seen:
 
 
 async def _answer(path: str) -> tuple[int, Headers]:
-    match path.split("?", maxsplit=1)[0].strip("/").split("/"):
+    before, _, query = path.partition("?")
+    match before.strip("/").split("/"):
+        case [*_, "redirect", code] if code.isdigit():
+            return int(code), [("location", query)]
         case [*_, "status", code] if code.isdigit():
             return int(code), []
         case [*_, "slow", milliseconds] if milliseconds.isdigit():
