@@ -419,4 +419,5 @@ class Host(msgspec.Struct, frozen=True, gc=False):
     created: str = ""
     clusters: tuple[Cluster, ...] = ()  # distinct clusters of all routes and mirrors, in order of first use
     dns_clusters: tuple[DnsCluster, ...] = ()  # of JWT providers
+    ingressroutes: tuple[tuple[Ref, Verdict], ...] = ()  # as `verdicts`, of IngressRoutes
     findings: tuple[tuple[ObjectRef, Finding], ...] = ()  # about Ingress objects, which have no condition to hold them

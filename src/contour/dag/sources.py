@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from contour.api.extensionservice import ExtensionServiceSpec
+from contour.api.heptio import IngressRouteSpec
 from contour.api.meta import ObjectRef, Ref
 from contour.api.networking import IngressSpec
 from contour.api.projectcontour import HTTPProxySpec
@@ -45,6 +46,14 @@ class IngressFacts(msgspec.Struct, frozen=True, gc=False):
         return ObjectRef("Ingress", self.ref.namespace, self.ref.name)
 
 
+class IngressRouteFacts(msgspec.Struct, frozen=True, gc=False):
+    """An IngressRoute without its labels, annotations and status."""
+
+    ref: Ref
+    spec: IngressRouteSpec
+    created: str
+
+
 class Sources:
     """Declared once for an engine; `Lookup` asks them. Eager, because a Secret or Service may be of 10,000 hosts.
 
@@ -63,6 +72,9 @@ class Sources:
         self._evaluate_extension = extension
         self.proxies: Derived[Ref, Proxy | None] = engine.derived("proxy", self._proxy, eager=True)
         self.ingresses: Derived[Ref, IngressFacts | None] = engine.derived("ingress", self._ingress, eager=True)
+        self.ingressroutes: Derived[Ref, IngressRouteFacts | None] = engine.derived(
+            "ingressroute", self._ingressroute, eager=True
+        )
         self.services: Derived[Ref, ServiceFacts | None] = engine.derived("service", self._service, eager=True)
         self.serving_secrets: Derived[Ref, ServingSecret | Invalid] = engine.derived(
             "serving secret", self._serving, eager=True
@@ -94,6 +106,10 @@ class Sources:
             return None
         created = ingress.metadata.creation_timestamp or ""
         return IngressFacts(ref, ingress.spec, ingress_settings(ingress.metadata), created)
+
+    def _ingressroute(self, read: Read, ref: Ref) -> IngressRouteFacts | None:
+        route = read(self.store.ingressroutes, ref)
+        return None if route is None else IngressRouteFacts(ref, route.spec, route.metadata.creation_timestamp or "")
 
     def _service(self, read: Read, ref: Ref) -> ServiceFacts | None:
         return service_facts(read(self.store.services, ref))
@@ -146,6 +162,9 @@ class Lookup:
 
     def ingress(self, ref: Ref) -> IngressFacts | None:
         return self._read(self._sources.ingresses, ref)
+
+    def ingressroute(self, ref: Ref) -> IngressRouteFacts | None:
+        return self._read(self._sources.ingressroutes, ref)
 
     def service(self, ref: Ref) -> ServiceFacts | None:
         return self._read(self._sources.services, ref)
