@@ -58,7 +58,8 @@ class Hosts:
     def update(self, changes: ChangeSet) -> tuple[list[Row], list[Row]]:
         """Take a commit's changes; returns the rows that are new or differ, and those that are gone."""
         hosts = changes[self._of_hosts]
-        present: dict[ObjectRef | str, tuple[Row, ...]] = {**hosts.set}
+        present: dict[ObjectRef | str, tuple[Row, ...]] = {}
+        present |= hosts.set.items()
         gone_keys: list[ObjectRef | str] = list(hosts.removed)
         for kind, collection in (("HTTPProxy", self._of_proxies), ("IngressRoute", self._of_routes)):
             changed = changes[collection]

@@ -32,7 +32,10 @@ ORPHANED = Verdict(
 
 
 class IngressRouteOutcome(msgspec.Struct, frozen=True, gc=False):
-    """What a root contributes to its host. With `termination` the routes are for TLS, too. The root's verdict is first."""
+    """What a root contributes to its host; its own verdict is the first.
+
+    `routes` are for the plain listener, and with `termination` for TLS, too.
+    """
 
     routes: tuple[Route, ...] = ()
     termination: Termination | None = None
@@ -50,8 +53,9 @@ def evaluate(lookup: Lookup, root: IngressRouteFacts, virtualhost: api.VirtualHo
         if isinstance(tls, Finding):
             report.add(tls)
         else:
-            termination = tls
-            found = routes(walk, report, redirect=tls is not None)
+            # Where connections are forwarded, routes are for plain requests, which nobody redirects.
+            termination = tls if root.spec.tcpproxy is None else None
+            found = routes(walk, report, redirect=termination is not None)
     verdicts = {root.ref: report.verdict, **walk.verdicts}
     return IngressRouteOutcome(found, termination, tuple(verdicts.items()))
 
