@@ -18,10 +18,6 @@ _LATER_FIELDS = frozenset(
         "authorization",
         "authPolicy",
         "rateLimitPolicy",
-        "tcpproxy",
-        "passthrough",
-        "enableFallbackCertificate",
-        "clientValidation",
     }
 )
 _EMPTY_HAS_EFFECT = frozenset({"internalRedirectPolicy"})

@@ -23,6 +23,7 @@ from contour.dag.graph import (
     RemoteKeys,
     Route,
     SecureVirtualHost,
+    TCPProxy,
     VirtualHost,
 )
 from contour.dag.httpproxy import RootOutcome, duplicate, evaluate
@@ -50,12 +51,16 @@ class Graph:
     serving_secrets: Derived[Ref, ServingSecret | Invalid]
     extensions: Collection[Ref, Extension]
     extension_facts: Derived[Ref, ExtensionFacts | None]
+    ca_bundles: Derived[Ref, bytes | Invalid]
+    revocation_lists: Derived[Ref, bytes | Invalid]
 
     def __init__(self, engine: Engine, store: Store, options: Options) -> None:
         self.store = store
         self.options = options
         self._sources = Sources(engine, store, options, evaluate_extension)
         self.serving_secrets = self._sources.serving_secrets
+        self.ca_bundles = self._sources.ca_bundles
+        self.revocation_lists = self._sources.revocation_lists
         self.extension_facts = self._sources.extension_facts
         self.extensions = engine.collection(
             "extension services", (store.extensions,), lambda read, ref: read(self._sources.extensions, ref)
@@ -112,20 +117,20 @@ def _assembled(name: str, ingress: IngressHost, root: Proxy | None, outcome: Roo
     """Ingress, IngressRoute and a root of one name share the host: the root's routes and its TLS settings win (§2.3)."""
     plain = in_match_order(by_match(ingress.http_routes, outcome.routes))
     termination = outcome.termination
-    if termination and not ingress.http_routes and not ingress.https_routes:
+    if outcome.secure and not ingress.http_routes and not ingress.https_routes:
         secure = plain  # the same routes, sorted and held once
     else:
-        secure = in_match_order(by_match(ingress.https_routes, outcome.routes if termination else ()))
+        secure = in_match_order(by_match(ingress.https_routes, outcome.routes if outcome.secure else ()))
     secret = termination.secret if termination else ingress.secret
     roots, created = list(ingress.roots), ingress.created
-    if root is not None and (outcome.routes or termination):
+    if root is not None and (outcome.routes or termination or outcome.tcp_proxy):
         own = ObjectRef("HTTPProxy", *root.ref)
         if not roots or root.created < created:
             roots, created = [own, *roots], root.created
         else:
             roots.append(own)
-    settings = termination or ingress
     providers = termination.jwt_providers if termination and secure else ()
+    served = (secure and secret) or outcome.tcp_proxy
     return Host(
         name=name,
         http=VirtualHost(name, plain, outcome.policies) if plain else None,
@@ -133,25 +138,30 @@ def _assembled(name: str, ingress: IngressHost, root: Proxy | None, outcome: Roo
             name,
             secure,
             secret,
-            settings.min_tls,
-            settings.max_tls,
-            policies=outcome.policies if termination else NO_HOST_POLICIES,
+            min_tls=termination.min_tls if termination else ingress.min_tls,
+            max_tls=termination.max_tls if termination else ingress.max_tls,
+            client_validation=termination.client_validation if termination else None,
+            fallback=termination.fallback if termination else None,
+            tcp_proxy=outcome.tcp_proxy,
+            policies=outcome.policies if outcome.secure else NO_HOST_POLICIES,
             jwt_providers=providers,
         )
-        if secure and secret
+        if served
         else None,
         verdicts=outcome.verdicts,
         roots=tuple(roots),
         created=created,
-        clusters=_clusters((*plain, *secure)),
+        clusters=_clusters((*plain, *secure), outcome.tcp_proxy),
         dns_clusters=tuple(dict.fromkeys(one.keys.cluster for one in providers if isinstance(one.keys, RemoteKeys))),
         ingressroutes=ingress.ingressroutes,
         findings=ingress.findings,
     )
 
 
-def _clusters(routes: Iterable[Route]) -> tuple[Cluster, ...]:
+def _clusters(routes: Iterable[Route], tcp_proxy: TCPProxy | None) -> tuple[Cluster, ...]:
     found: dict[Cluster, None] = {}
+    for backend in tcp_proxy.backends if tcp_proxy else ():
+        found[backend.cluster] = None
     for route in routes:
         if isinstance(route.action, Forward):
             for backend in route.action.backends:
