@@ -18,7 +18,7 @@ def contour(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_without_a_command_the_usage_is_printed() -> None:
     done = contour()
     assert done.returncode == 0
-    for name in ("bootstrap", "cli", "render", "run", "version"):
+    for name in ("bootstrap", "cli", "render", "run", "serve", "version"):
         assert f"  {name} " in done.stdout
 
 
@@ -46,7 +46,7 @@ def test_a_file_stands_for_its_lines(tmp_path: Path) -> None:
     assert contour(f"@{tmp_path}/args").stderr.startswith("version: ")
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "cli", "render", "run", "version"])
+@pytest.mark.parametrize("name", ["bootstrap", "cli", "render", "run", "serve", "version"])
 def test_help(name: str) -> None:
     for done in (contour("help", name), contour(name, "--help")):
         assert f"Usage: contour {name}" in done.stdout

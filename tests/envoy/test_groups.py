@@ -72,8 +72,6 @@ def test_a_group_s_name_is_readable_and_fits_into_a_key() -> None:
         ("client_validation", ClientValidation(optional=True)),
         ("jwt_providers", (JwtProvider("a", LocalKeys(Ref("shop", "keys"), "jwks")),)),
         ("cookie_rewrites", True),
-        ("tcp", "db.test"),
-        ("fallback", True),
     ],
 )
 def test_a_group_s_name_covers_every_field(field: str, value: object) -> None:

@@ -35,8 +35,8 @@ def merged(states: Mapping[str, Mapping[str, list[Json]]]) -> Json:
         for secret in resources["secrets"]:
             secret["name"] = f"{name}|{secret['name']}"
             secrets.append(secret)
-        for one in (*resources["listeners"], *resources["clusters"]):
-            _rename_secrets(one, name)
+        for listener in resources["listeners"]:
+            _rename_secrets(listener, name)
     return {
         "static_resources": {"listeners": listeners, "clusters": list(clusters.values()), "secrets": secrets},
         "layered_runtime": runtime,

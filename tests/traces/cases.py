@@ -18,6 +18,10 @@ _LATER_FIELDS = frozenset(
         "authorization",
         "authPolicy",
         "rateLimitPolicy",
+        "tcpproxy",
+        "passthrough",
+        "enableFallbackCertificate",
+        "clientValidation",
     }
 )
 _EMPTY_HAS_EFFECT = frozenset({"internalRedirectPolicy"})

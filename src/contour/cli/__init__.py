@@ -20,6 +20,7 @@ _COMMANDS = {
     "cli": ("xds", "Ask an xDS server what it serves."),
     "render": ("render", "Print what Envoy would be told for some manifests, without a cluster."),
     "run": ("run", "Serve a folder of manifests through an Envoy of its own."),
+    "serve": ("serve", "Serve a Kubernetes cluster: watch it and tell its Envoys."),
     "version": ("version", "Print the version."),
 }
 
@@ -44,11 +45,10 @@ class _Lazy(click.Group):
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
-    expose_value=False,
-    help="Format of the log; no command here writes one yet.",
+    help="Format of the log.",
 )
 @click.pass_context
-def contour(ctx: click.Context) -> None:
+def contour(ctx: click.Context, log_format: str) -> None:  # noqa: ARG001  # `serve` asks the context for it
     """Kubernetes ingress: turns Ingress and HTTPProxy objects into Envoy configuration."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

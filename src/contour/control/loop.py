@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from contour.api.meta import Object, ObjectRef, Ref
 from contour.control.blame import blamed
+from contour.control.durations import Durations
 from contour.control.pipeline import Pipeline, ShapeName
 from contour.dag.graph import Cluster
 from contour.envoy import names
@@ -40,6 +42,15 @@ class _Refusal(NamedTuple):
     objects: tuple[ObjectRef, ...]
 
 
+class Builds:
+    """How long commits and their publishing take, and when the last one was; for the metrics."""
+
+    def __init__(self) -> None:
+        self.last = 0.0
+        self.built = Durations()
+        self.published = Durations()
+
+
 class Loop:
     """Owns the pipeline and a hub for each shape that is served; only `run` changes them.
 
@@ -57,6 +68,7 @@ class Loop:
     ) -> None:
         self.pipeline = pipeline
         self.hubs: dict[ShapeName, Hub] = {}
+        self.builds = Builds()
         self._committed = committed
         self._report = report
         self._waiting: list[Event] = []
@@ -114,10 +126,15 @@ class Loop:
             self._apply(key, value)
         failures: dict[str, Exception] = {}
         try:
+            begun = time.perf_counter()
             changes = self.pipeline.commit()
+            built = time.perf_counter()
             failures |= changes.failures
             self._publish(changes)
             self._behind = False
+            self.builds.last = time.time()
+            self.builds.built.add(built - begun)
+            self.builds.published.add(time.perf_counter() - built)
             self._committed(changes)
         except Exception as error:  # noqa: BLE001  # a bug must not take away what is served
             self._behind = True

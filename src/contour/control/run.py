@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import signal
 import sys
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from contour.control.display import Display, display
 from contour.control.loop import Loop
 from contour.control.pipeline import Pipeline
 from contour.control.settings import Settings
+from contour.control.stopping import signals, until
 from contour.control.supervisor import Supervisor, find_envoy
 from contour.control.table import Hosts
 from contour.envoy.bootstrap import Settings as BootstrapSettings
@@ -51,7 +50,7 @@ async def run(options: Options) -> None:
     check(options.folder)
     binary = find_envoy(options.envoy)
     sys.setswitchinterval(_SWITCH_INTERVAL)
-    with _signals() as stop, run_directory() as directory:
+    with signals() as stop, run_directory() as directory:
         settings = _settings(options, directory)
         envoy = settings.envoy
         ports.check(
@@ -86,7 +85,7 @@ class _Run:
         try:
             await server.start()
             (self._directory / "envoy.json").write_text(json.dumps(_bootstrap(self._directory)))
-            await _until(stop, self._source(), self._loop.run(), self._supervisor.run(), self._readiness())
+            await until(stop, self._source(), self._loop.run(), self._supervisor.run(), self._readiness())
         finally:
             await server.stop()
             self._display.close()
@@ -146,43 +145,6 @@ def _command(binary: str, directory: Path) -> list[str]:
         binary, "-c", str(directory / "envoy.json"), "-l", "warning", "--disable-hot-restart",
         "--service-cluster", "projectcontour", "--service-node", f"contour-run-{os.getpid()}",
     ]  # fmt: skip
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[asyncio.Event]:
-    """Set by SIGINT, SIGTERM and the end of the terminal; the second one ends the process at once.
-
-    Not so the end of the terminal, which the kernel and the shell may both tell.
-    """
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-
-    def on_signal(number: int) -> None:
-        if stop.is_set() and number != signal.SIGHUP:
-            os._exit(1)
-        stop.set()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in numbers:
-        loop.add_signal_handler(number, on_signal, number)
-    try:
-        yield stop
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-
-async def _until(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> None:
-    """Run all of this until the event; whatever fails ends it."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in (stop.wait(), *work)]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _ready(socket: Path) -> bool:

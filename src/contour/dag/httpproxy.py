@@ -9,12 +9,12 @@ import msgspec
 from contour.api import projectcontour as api
 from contour.api.meta import Ref
 from contour.api.scalars import quote
-from contour.dag import includes, tcpproxy
-from contour.dag.graph import NO_HOST_POLICIES, HostPolicies, Route, TCPProxy
+from contour.dag import includes
+from contour.dag.graph import NO_HOST_POLICIES, HostPolicies, Route
 from contour.dag.policy.cors import cors
 from contour.dag.policy.ipfilter import address_filter
 from contour.dag.policy.jwt import default_provider, undefined_provider
-from contour.dag.report import Report
+from contour.dag.report import Report, not_supported
 from contour.dag.sources import Lookup, Proxy
 from contour.dag.tls import Termination, terminate
 from contour.dag.verdict import Finding, Invalid, Verdict
@@ -22,12 +22,10 @@ from contour.dag.walk import Walk
 
 
 class RootOutcome(msgspec.Struct, frozen=True, gc=False):
-    """What a root contributes to its host. Routes are for the plain listener; if `secure`, for TLS too."""
+    """What a root contributes to its host. Routes are for the plain listener, and with `termination` for TLS too."""
 
     routes: tuple[Route, ...] = ()
-    secure: bool = False
     termination: Termination | None = None
-    tcp_proxy: TCPProxy | None = None
     policies: HostPolicies = NO_HOST_POLICIES
     verdicts: tuple[tuple[Ref, Verdict], ...] = ()
 
@@ -72,19 +70,16 @@ def _evaluate(walk: Walk, virtualhost: api.VirtualHost, report: Report) -> RootO
             return RootOutcome(termination=termination)
         walk.tls = True
         walk.default_jwt_provider = default_provider(virtualhost.jwt_providers)
-    tcp_proxy = None
-    if walk.root.spec.tcpproxy is not None:
-        stop, tcp_proxy = tcpproxy.evaluate(walk, report)
-        if stop:
-            return RootOutcome(termination=termination)
+    if finding := _tcp_proxy(walk):
+        report.add(finding)
+        return RootOutcome(termination=termination)
     routes = includes.routes(walk, report)
-    secure = walk.tls and walk.root.spec.tcpproxy is None
-    policies = _policies(virtualhost, report, secure=secure)
+    policies = _policies(virtualhost, report, secure=walk.tls)
     if policies is None:
-        return RootOutcome(termination=termination, tcp_proxy=tcp_proxy)
-    if secure:
+        return RootOutcome(termination=termination)
+    if termination is not None:
         _providers_exist(routes, termination, report)
-    return RootOutcome(tuple(routes), secure, termination, tcp_proxy, policies)
+    return RootOutcome(tuple(routes), termination, policies)
 
 
 def _before_tls(walk: Walk, virtualhost: api.VirtualHost) -> Finding | None:
@@ -125,6 +120,19 @@ def _before_tls(walk: Walk, virtualhost: api.VirtualHost) -> Finding | None:
     return None
 
 
+def _tcp_proxy(walk: Walk) -> Finding | None:
+    """Row 8."""
+    if walk.root.spec.tcpproxy is None:
+        return None
+    if not walk.tls:
+        return Finding(
+            "TCPProxyError",
+            "TLSMustBeConfigured",
+            "Spec.TCPProxy requires that either Spec.TLS.Passthrough or Spec.TLS.SecretName be set",
+        )
+    return not_supported("Spec.TCPProxy")
+
+
 def _policies(virtualhost: api.VirtualHost, report: Report, *, secure: bool) -> HostPolicies | None:
     """Rows 11 to 16. None: a policy is invalid, and the host serves nothing."""
     shared = cors(virtualhost.cors_policy)
@@ -146,9 +154,9 @@ def _policies(virtualhost: api.VirtualHost, report: Report, *, secure: bool) -> 
     return HostPolicies(cors=shared, address_filter=filtering.rules)
 
 
-def _providers_exist(routes: Iterable[Route], termination: Termination | None, report: Report) -> None:
+def _providers_exist(routes: Iterable[Route], termination: Termination, report: Report) -> None:
     """Row 17: the first route that names a provider which is not there. The routes stay."""
-    known = {"", *(provider.name for provider in (termination.jwt_providers if termination else ()))}
+    known = {"", *(provider.name for provider in termination.jwt_providers)}
     for route in routes:
         if route.jwt_provider not in known:
             report.add(undefined_provider(route.jwt_provider))

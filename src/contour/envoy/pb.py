@@ -88,7 +88,6 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     ScopedRds,
     ScopedRoutes,
 )
-from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import HeaderMutation
 from envoy.extensions.internal_redirect.previous_routes.v3.previous_routes_config_pb2 import PreviousRoutesConfig
 from envoy.extensions.internal_redirect.safe_cross_scheme.v3.safe_cross_scheme_config_pb2 import (
@@ -218,7 +217,6 @@ __all__ = [
     "StringMatcher",
     "Struct",
     "SubjectAltNameMatcher",
-    "TcpProxy",
     "TlsCertificate",
     "TlsInspector",
     "TlsParameters",
