@@ -24,7 +24,7 @@ def fields(action: Any = None, *, secure: bool = True, **settings: Any) -> dict[
     one = graph.Route(
         path=settings.pop("path", PREFIX), action=action or Forward((Backend(A),)), origin=ORIGIN, **settings
     )
-    message = route(one, secure=secure)
+    message = route(one, host="shop.test", secure=secure)
     assert rules.violations(message) == []
     return pb.to_dict(message)
 

@@ -15,9 +15,7 @@ ROOT = Path(__file__).parents[2].parent / "shared" / "traces"
 # Fields of an HTTPProxy whose effect comes later: a case that uses one is not compared yet.
 _LATER_FIELDS = frozenset(
     {
-        "authorization",
-        "authPolicy",
-        "rateLimitPolicy",
+        "dnsLookupFamily",  # where two key sets have one cluster name, the wrong one's wins
         "tcpproxy",
         "passthrough",
         "enableFallbackCertificate",
@@ -64,6 +62,7 @@ _CONFIG_KEYS = frozenset(
         "envoy-service-namespace",
     }
 )
+_CONFIG_SECTIONS = ("globalExtAuth.", "rateLimitService.")
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def _case(name: str, case: dict[str, Any], objects: list[dict[str, Any]]) -> Cas
 
 def _later_settings(case: Case) -> Iterator[str]:
     for key in _config_keys(yaml.safe_load(case.config) if case.config else {}):
-        if key not in _CONFIG_KEYS:
+        if key not in _CONFIG_KEYS and not key.startswith(_CONFIG_SECTIONS):
             yield f"config {key}"
 
 

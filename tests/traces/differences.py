@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+_RATE_LIMIT = "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit"
 # Lua is in our own words: the source text is not compared, its place is.
 _LUA_SOURCES = ("default_source_code", "source_codes")
 
@@ -35,6 +36,9 @@ def normal_resource(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         if key in _LUA_SOURCES:
             return {"lua": sorted(value) if key == "source_codes" else "source"}
+        if value.get("@type") == _RATE_LIMIT:
+            # operations.md §14.1, 8: without a domain Envoy refuses the listener; here it has the documented default.
+            value = {"domain": "contour", **value}
         return {name: normal_resource(item, name) for name, item in value.items()}
     if isinstance(value, list):
         return [normal_resource(item) for item in value]

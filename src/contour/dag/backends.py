@@ -7,7 +7,16 @@ import msgspec
 from contour.api import projectcontour as api
 from contour.api.meta import Ref
 from contour.api.scalars import quote
-from contour.dag.graph import Backend, Cluster, CookieRewrite, Headers, HealthCheck, Mirror, UpstreamValidation
+from contour.dag.graph import (
+    Backend,
+    Cluster,
+    CookieRewrite,
+    Headers,
+    HealthCheck,
+    Mirror,
+    RateLimits,
+    UpstreamValidation,
+)
 from contour.dag.policy.cookies import cookie_rewrites, merged
 from contour.dag.policy.headers import request_headers, response_headers
 from contour.dag.policy.loadbalancer import LoadBalancing
@@ -27,6 +36,7 @@ class RoutePolicies(msgspec.Struct, frozen=True, gc=False):
     """What a route says about all of its services."""
 
     timeouts: Timeouts
+    rate_limits: RateLimits | None
     load_balancing: LoadBalancing
     health_check: HealthCheck | None
     request_headers: Headers

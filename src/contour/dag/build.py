@@ -45,7 +45,7 @@ class Graph:
     proxies: Collection[Ref, Verdict]
     serving_secrets: Derived[Ref, ServingSecret | Invalid]
     extensions: Collection[Ref, Extension]
-    extension_facts: Derived[Ref, ExtensionFacts | None]
+    extension_facts: Derived[Ref, ExtensionFacts]
 
     def __init__(self, engine: Engine, store: Store, options: Options) -> None:
         self.store = store
@@ -134,6 +134,7 @@ def _assembled(name: str, ingress: IngressHost, root: Proxy | None, outcome: Roo
             settings.max_tls,
             policies=outcome.policies if termination else NO_HOST_POLICIES,
             jwt_providers=providers,
+            authorization=termination.authorization if termination else None,
         )
         if secure and secret
         else None,

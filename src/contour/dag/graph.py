@@ -7,6 +7,7 @@ names of Envoy resources nor message types appear here. The unit is the `Host`: 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -210,6 +211,87 @@ class Mirror(msgspec.Struct, frozen=True, gc=False):
     percent: int = 100
 
 
+# --- limits and permission ------------------------------------------------------------------------------------------
+
+
+class GenericKey(msgspec.Struct, frozen=True, gc=False):
+    key: str  # "" is Envoy's `generic_key`
+    value: str
+
+
+class RequestHeader(msgspec.Struct, frozen=True, gc=False):
+    header: str
+    key: str
+
+
+class HeaderValueMatch(msgspec.Struct, frozen=True, gc=False):
+    value: str
+    expect_match: bool
+    headers: tuple[HeaderMatch, ...] = ()
+
+
+class RemoteAddress(msgspec.Struct, frozen=True, gc=False):
+    """The client's address."""
+
+
+Entry = GenericKey | RequestHeader | HeaderValueMatch | RemoteAddress
+Descriptor = tuple[Entry, ...]  # what the rate limit service is asked about
+
+
+class LocalRateLimit(msgspec.Struct, frozen=True, gc=False):
+    """A bucket of tokens that each Envoy keeps by itself."""
+
+    max_tokens: int
+    tokens_per_fill: int
+    fill_interval: int  # nanoseconds
+    status: int = 0  # 0 = unset (Envoy answers 429)
+    headers: tuple[
+        tuple[str, str], ...
+    ] = ()  # of the answer beyond the limit, sorted by name; values escaped for Envoy
+
+
+class RateLimits(msgspec.Struct, frozen=True, gc=False):
+    local: LocalRateLimit | None = None
+    descriptors: tuple[Descriptor, ...] = ()
+    without_host: bool = False  # of a route: the host's descriptors do not count
+
+
+class HeaderPattern(msgspec.Struct, frozen=True, gc=False):
+    """Names of headers: those that are, begin with, end with or contain the text."""
+
+    kind: Literal["exact", "prefix", "suffix", "contains"]
+    text: str
+    ignore_case: bool = False
+
+
+class RequestBody(msgspec.Struct, frozen=True, gc=False):
+    """How much of a request's body the authorization server sees."""
+
+    max_bytes: int
+    allow_partial: bool = False
+    as_bytes: bool = False
+
+
+class Authorization(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The server that is asked before a request passes; by reference: an edit of the ExtensionService touches no host."""
+
+    extension: Ref
+    timeout: Timeout = None  # None: that of the ExtensionService
+    http: bool = False  # it speaks plain HTTP instead of gRPC
+    path_prefix: str = ""  # this and the following two for HTTP only
+    sent_headers: tuple[HeaderPattern, ...] = ()
+    upstream_headers: tuple[HeaderPattern, ...] = ()
+    fail_open: bool = False
+    body: RequestBody | None = None
+
+
+class RouteAuthorization(msgspec.Struct, frozen=True, gc=False):
+    """`context` is told to the server with each request, sorted by name."""
+
+    disabled: bool = False
+    context: tuple[tuple[str, str], ...] = ()
+
+
 # --- routes -------------------------------------------------------------------------------------------------------
 
 
@@ -278,6 +360,7 @@ class Forward(msgspec.Struct, frozen=True, gc=False):
     response_headers: Headers = NO_HEADERS
     internal_redirect: InternalRedirect | None = None
     address_filter: AddressFilter | None = None  # instead of the virtual host's
+    rate_limits: RateLimits | None = None
 
 
 class Redirect(msgspec.Struct, frozen=True, gc=False):
@@ -305,6 +388,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     query: tuple[QueryMatch, ...] = ()
     https_redirect: bool = False  # on the HTTP listener this route is a redirect to https
     priority: int = 0
+    authorization: RouteAuthorization | None = None  # None: as the chain says
     jwt_provider: str = ""  # whose tokens a request over TLS must show; forwarded requests only
 
 
@@ -333,6 +417,7 @@ class HostPolicies(msgspec.Struct, frozen=True, gc=False):
 
     cors: Cors | None = None
     address_filter: AddressFilter | None = None
+    rate_limits: RateLimits | None = None
 
 
 NO_HOST_POLICIES = HostPolicies()
@@ -402,6 +487,7 @@ class SecureVirtualHost(msgspec.Struct, frozen=True, gc=False):
     client_validation: ClientValidation | None = None
     policies: HostPolicies = NO_HOST_POLICIES
     jwt_providers: tuple[JwtProvider, ...] = ()
+    authorization: Authorization | None = None
 
 
 class Host(msgspec.Struct, frozen=True, gc=False):

@@ -11,6 +11,7 @@ from contour.api.meta import Ref
 from contour.api.scalars import quote
 from contour.dag import includes
 from contour.dag.graph import NO_HOST_POLICIES, HostPolicies, Route
+from contour.dag.policy import authorization, ratelimit
 from contour.dag.policy.cors import cors
 from contour.dag.policy.ipfilter import address_filter
 from contour.dag.policy.jwt import default_provider, undefined_provider
@@ -62,6 +63,7 @@ def _evaluate(walk: Walk, virtualhost: api.VirtualHost, report: Report) -> RootO
     if finding := _before_tls(walk, virtualhost):
         report.add(finding)
         return _NOTHING
+    walk.authorization = authorization.of_host(walk.lookup.options, virtualhost.authorization)
     termination = None
     if virtualhost.tls is not None:
         tls = terminate(walk.lookup, walk.root.ref.namespace, virtualhost, virtualhost.tls, report)
@@ -74,7 +76,7 @@ def _evaluate(walk: Walk, virtualhost: api.VirtualHost, report: Report) -> RootO
         report.add(finding)
         return RootOutcome(termination=termination)
     routes = includes.routes(walk, report)
-    policies = _policies(virtualhost, report, secure=walk.tls)
+    policies = _policies(walk, virtualhost, report)
     if policies is None:
         return RootOutcome(termination=termination)
     if termination is not None:
@@ -133,12 +135,19 @@ def _tcp_proxy(walk: Walk) -> Finding | None:
     return not_supported("Spec.TCPProxy")
 
 
-def _policies(virtualhost: api.VirtualHost, report: Report, *, secure: bool) -> HostPolicies | None:
+def _policies(walk: Walk, virtualhost: api.VirtualHost, report: Report) -> HostPolicies | None:
     """Rows 11 to 16. None: a policy is invalid, and the host serves nothing."""
     shared = cors(virtualhost.cors_policy)
     if isinstance(shared, Invalid):
         report.error("CORSError", "PolicyDidNotParse", f"Spec.VirtualHost.CORSPolicy: {shared.text}")
         return None
+    service = walk.lookup.options.rate_limit_service
+    limits = ratelimit.of_host(virtualhost.rate_limit_policy, service.default_policy if service is not None else None)
+    if isinstance(limits, Finding):
+        report.add(limits)
+        return None
+    if finding := _global_authorization(walk, virtualhost):
+        report.add(finding)
     filtering = address_filter(virtualhost.ip_allow_policy, virtualhost.ip_deny_policy)
     report.extend(filtering.findings)
     if filtering.failed:
@@ -149,9 +158,18 @@ def _policies(virtualhost: api.VirtualHost, report: Report, *, secure: bool) -> 
             f"{filtering.failed}",
         )
         return None
-    if secure:  # looked at once for each listener, and reported each time (§2.18)
+    if walk.tls:  # looked at once for each listener, and reported each time (§2.18)
         report.extend(filtering.findings)
-    return HostPolicies(cors=shared, address_filter=filtering.rules)
+    return HostPolicies(cors=shared, address_filter=filtering.rules, rate_limits=limits)
+
+
+def _global_authorization(walk: Walk, virtualhost: api.VirtualHost) -> Finding | None:
+    """Row 13: what the plain listener asks is there once for all hosts, but what is wrong with it each of them says."""
+    options, own = walk.lookup.options, virtualhost.authorization
+    if options.authorization is None or (own is not None and own.auth_policy is not None and own.auth_policy.disabled):
+        return None
+    found = authorization.authorization(walk.lookup, walk.root.ref.namespace, options.authorization)
+    return found if isinstance(found, Finding) else None
 
 
 def _providers_exist(routes: Iterable[Route], termination: Termination, report: Report) -> None:

@@ -9,7 +9,8 @@ import msgspec
 from contour.api import projectcontour as api
 from contour.dag.backends import Backends, RoutePolicies, backends
 from contour.dag.conditions import header_error, header_matches, path_error, path_match, query_error, query_matches
-from contour.dag.graph import Backend, DirectResponse, Forward, Headers, PathMatch, Redirect, Route
+from contour.dag.graph import Backend, DirectResponse, Forward, Headers, PathMatch, RateLimits, Redirect, Route
+from contour.dag.policy import authorization, ratelimit
 from contour.dag.policy.cookies import cookie_rewrites
 from contour.dag.policy.directresponse import direct_response
 from contour.dag.policy.headers import request_headers, response_headers
@@ -21,7 +22,7 @@ from contour.dag.policy.loadbalancer import load_balancer
 from contour.dag.policy.redirect import redirect
 from contour.dag.policy.retry import retry
 from contour.dag.policy.rewrite import prefix_replacement
-from contour.dag.policy.timeout import timeouts
+from contour.dag.policy.timeout import Timeouts, timeouts
 from contour.dag.report import Report
 from contour.dag.sources import Proxy
 from contour.dag.verdict import Finding, Invalid
@@ -93,6 +94,7 @@ def _route(walk: Walk, proxy: Proxy, inherited: Inherited, route: api.Route, rep
         headers=header_matches(conditions) + walk.host_match,
         query=query_matches(conditions),
         https_redirect=walk.tls and (options.disable_permit_insecure or not route.permit_insecure),
+        authorization=authorization.of_route(walk.authorization, route.auth_policy),
         jwt_provider=jwt_provider,
     )
 
@@ -105,9 +107,9 @@ def _action(walk: Walk, proxy: Proxy, route: api.Route, path: PathMatch, report:
     cookies = cookie_rewrites(route.cookie_rewrite_policies)
     if isinstance(cookies, Invalid):
         return _route_error("CookieRewritePoliciesInvalid", f"{cookies.text} on route cookie rewrite rules")
-    limits = timeouts(route.timeout_policy)
-    if isinstance(limits, Invalid):
-        return _route_error("TimeoutPolicyNotValid", f"route.timeoutPolicy failed to parse: {limits.text}")
+    limits = _limits(route)
+    if isinstance(limits, Finding):
+        return limits
     load_balancing = load_balancer(route.load_balancer_policy)
     report.warn(load_balancing.warnings)
     answer = _answer(route)
@@ -122,7 +124,7 @@ def _action(walk: Walk, proxy: Proxy, route: api.Route, path: PathMatch, report:
         return _route_error("HealthCheckPolicyInvalid", health_check.text)
     if answer is not None:
         return Answering(backends=(), prefix_rewrite=rewrite, answer=answer)
-    policies = RoutePolicies(limits, load_balancing, health_check, *headers, cookies)
+    policies = RoutePolicies(*limits, load_balancing, health_check, *headers, cookies)
     served = backends(walk.lookup, namespace, route.services, policies, report)
     if isinstance(served, Finding):
         return served
@@ -140,6 +142,16 @@ def _headers(route: api.Route, variables: Mapping[str, str]) -> tuple[Headers, H
     if isinstance(response, Invalid):
         return _route_error("ResponseHeaderPolicyInvalid", f"{response.text} on response headers")
     return request, response
+
+
+def _limits(route: api.Route) -> tuple[Timeouts, RateLimits | None] | Finding:
+    limits = timeouts(route.timeout_policy)
+    if isinstance(limits, Invalid):
+        return _route_error("TimeoutPolicyNotValid", f"route.timeoutPolicy failed to parse: {limits.text}")
+    rate_limits = ratelimit.of_route(route.rate_limit_policy)
+    if isinstance(rate_limits, Invalid):
+        return _route_error("RateLimitPolicyNotValid", f"route.rateLimitPolicy is invalid: {rate_limits.text}")
+    return limits, rate_limits
 
 
 def _answer(route: api.Route) -> Answer | Invalid | None:
@@ -164,6 +176,7 @@ def _forward(route: api.Route, policies: RoutePolicies, served: Backends, rewrit
         request_headers=policies.request_headers,
         response_headers=policies.response_headers,
         internal_redirect=internal,
+        rate_limits=policies.rate_limits,
     )
 
 

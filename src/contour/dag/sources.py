@@ -79,7 +79,10 @@ class Sources:
             "extension service", self._extension_spec, eager=True
         )
         self.extensions: Derived[Ref, Extension | None] = engine.derived("extension cluster", self._extension)
-        self.extension_facts: Derived[Ref, ExtensionFacts | None] = engine.derived(
+        self.extensions_found: Derived[Ref, bool] = engine.derived(
+            "whether an extension cluster is there", self._extension_found, eager=True
+        )
+        self.extension_facts: Derived[Ref, ExtensionFacts] = engine.derived(
             "facts of an extension cluster", self._extension_facts, eager=True
         )
         self.grants: Derived[tuple[Ref, str], bool] = engine.derived("delegation", self._granted, eager=True)
@@ -123,10 +126,14 @@ class Sources:
         spec = read(self.extension_specs, ref)
         return None if spec is None else self._evaluate_extension(Lookup(read, self), ref, spec)
 
-    def _extension_facts(self, read: Read, ref: Ref) -> ExtensionFacts | None:
+    def _extension_found(self, read: Read, ref: Ref) -> bool:
+        extension = read(self.extensions, ref)
+        return extension is not None and extension.cluster is not None
+
+    def _extension_facts(self, read: Read, ref: Ref) -> ExtensionFacts:
         extension = read(self.extensions, ref)
         if extension is None or extension.cluster is None:
-            return None
+            return ExtensionFacts()
         return ExtensionFacts(extension.cluster.sni, extension.cluster.response_timeout)
 
     def _granted(self, read: Read, use: tuple[Ref, str]) -> bool:
@@ -161,9 +168,9 @@ class Lookup:
         """Why a key set cannot be used; None if it can."""
         return self._read(self._sources.key_set_errors, keys)
 
-    def extension(self, ref: Ref) -> ExtensionFacts | None:
-        """An ExtensionService that can be asked; None if there is none of the name, or an error in it."""
-        return self._read(self._sources.extension_facts, ref)
+    def extension(self, ref: Ref) -> bool:
+        """Whether there is an ExtensionService of the name that can be asked: one without an error."""
+        return self._read(self._sources.extensions_found, ref)
 
     def delegated(self, secret: Ref, namespace: str) -> bool:
         # Without the detour every Secret that is used at home would be remembered with its namespace.

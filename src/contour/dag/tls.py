@@ -7,7 +7,8 @@ import msgspec
 from contour.api import projectcontour as api
 from contour.api.meta import Ref
 from contour.api.scalars import namespaced_ref, quote
-from contour.dag.graph import JwtProvider
+from contour.dag.graph import Authorization, JwtProvider
+from contour.dag.policy import authorization
 from contour.dag.policy.jwt import jwt_providers
 from contour.dag.report import Report, not_supported
 from contour.dag.sources import Lookup
@@ -21,6 +22,7 @@ class Termination(msgspec.Struct, frozen=True, gc=False):
     min_tls: str
     max_tls: str
     jwt_providers: tuple[JwtProvider, ...] = ()
+    authorization: Authorization | None = None
 
 
 class TLSOutcome(msgspec.Struct, frozen=True, gc=False):
@@ -61,10 +63,17 @@ def terminate(lookup: Lookup, namespace: str, virtualhost: api.VirtualHost, tls:
             "Spec.Virtualhost.TLS the minimum protocol version is greater than the maximum protocol version",
         )
         return TLSOutcome(stop=True)
-    stop = not _fallback_allowed(virtualhost, tls, report) or not _clients_unchecked(virtualhost, tls, report)
+    stop = not _fallback_allowed(virtualhost, tls, report) or not _clients_unchecked(tls, report)
     termination = Termination(secret, min_tls, max_tls)
     if stop:
         return TLSOutcome(stop, termination)
+    asked = authorization.server(lookup.options, virtualhost.authorization)
+    if asked is not None:
+        server = authorization.authorization(lookup, namespace, asked)
+        if isinstance(server, Finding):
+            report.add(server)
+            return TLSOutcome(stop=True, termination=termination)
+        termination = msgspec.structs.replace(termination, authorization=server)
     providers = jwt_providers(lookup, namespace, virtualhost.jwt_providers)
     if isinstance(providers, Finding):
         report.add(providers)
@@ -109,13 +118,10 @@ def _fallback_allowed(virtualhost: api.VirtualHost, tls: api.TLS, report: Report
     return False
 
 
-def _clients_unchecked(virtualhost: api.VirtualHost, tls: api.TLS, report: Report) -> bool:
-    """Rows n and o."""
+def _clients_unchecked(tls: api.TLS, report: Report) -> bool:
+    """Row n."""
     if tls.client_validation is not None:
         report.add(not_supported("Spec.VirtualHost.TLS.ClientValidation"))
-        return False
-    if virtualhost.authorization is not None and virtualhost.authorization.extension_ref.name:
-        report.add(not_supported("Spec.VirtualHost.Authorization"))
         return False
     return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contour.api.meta import ObjectRef, Ref
 from contour.api.projectcontour import MatchCondition
 from contour.dag.conditions import wildcard_host_match
-from contour.dag.graph import HeaderMatch
+from contour.dag.graph import HeaderMatch, RouteAuthorization
 from contour.dag.report import Report
 from contour.dag.sources import Lookup, Proxy
 from contour.dag.verdict import Verdict
@@ -26,6 +26,7 @@ class Walk:
         self.lookup = lookup
         self.root = root
         self.host_match: tuple[HeaderMatch, ...] = wildcard_host_match(fqdn)
+        self.authorization: RouteAuthorization | None = None  # what routes start from; None: nobody is asked
         self.tls = False  # plain requests are redirected to https, but where a route permits them
         self.default_jwt_provider = ""  # for routes that say nothing about tokens
         self.path: dict[Ref, None] = {}  # proxies from the root to the one that is looked at, in order

@@ -15,6 +15,7 @@ from contour.dag.build import Graph
 from contour.dag.secrets import ServingSecret
 from contour.envoy import (
     config_source,
+    extensions,
     hcm,
     listener,
     names,
@@ -29,7 +30,7 @@ from contour.envoy import (
 )
 from contour.envoy.cluster import cluster, dns_cluster, extension_cluster
 from contour.envoy.filters import jwt_authn
-from contour.envoy.filters.order import http_filters
+from contour.envoy.filters.order import Own, http_filters
 from contour.envoy.options import Options
 from contour.envoy.resource import (
     CLUSTER,
@@ -62,7 +63,7 @@ def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
         CLUSTER: upstreams.clusters(engine, graph_, lambda _, name, one: _cluster(name, one, options), names.upstream),
         ENDPOINTS: upstreams.assignments(engine, graph_),
         SECRET: _secrets(engine, graph_),
-        LISTENER: _listeners(engine, plain, chains, options),
+        LISTENER: _listeners(engine, graph_, plain, chains, options),
         ROUTE: _routes(engine, hosts, plain),
         RUNTIME: _constants(engine, "runtime", (runtime.layer(),)),
     }
@@ -135,14 +136,16 @@ def _secure_names(name: str, host: graph.Host) -> Iterator[tuple[str, str]]:
 
 
 def _listeners(
-    engine: Engine, plain: Collection[str, bytes], chains: Collection[str, bytes], options: Options
+    engine: Engine, graph_: Graph, plain: Collection[str, bytes], chains: Collection[str, bytes], options: Options
 ) -> _Resources:
     own = {message.name: resource(message.name, message) for message in static.listeners(options)}
     any_plain: Derived[None, bool] = engine.derived("any plain host", lambda read, _: bool(read(plain.all, None)))
 
     def one(read: Read, name: str) -> Resource | None:
         if name == names.INGRESS_HTTP:
-            return _plain_listener(options) if read(any_plain, None) else None
+            if not read(any_plain, None):
+                return None
+            return _plain_listener(extensions.of_plain_listener(read, graph_, own_timeout=False), options)
         if name == names.INGRESS_HTTPS:
             pieces = read(chains.all, None)
             ordered = [pieces[host] for host in sorted(pieces, key=order.filter_chain)]
@@ -153,14 +156,14 @@ def _listeners(
     return engine.collection("classic listeners", (keys,), one)
 
 
-def _plain_listener(options: Options) -> Resource:
+def _plain_listener(own: dict[Own, pb.HttpFilter | None], options: Options) -> Resource:
     name = names.INGRESS_HTTP
     manager = hcm.connection_manager(
         options,
         stat_prefix=name,
         access_log_path=options.http_access_log,
         routes=pb.Rds(route_config_name=name, config_source=config_source.CLASSIC),
-        filters=http_filters("http", options),
+        filters=http_filters("http", options, own),
     )
     chain = pb.FilterChain(filters=[hcm.network_filter(manager)])
     return resource(name, listener.listener(name, options.http_address, options.http_port, [chain], options, tls=False))
@@ -183,21 +186,28 @@ def _chain(graph_: Graph, options: Options) -> _Piece:
         serving = read(secrets, host.https.secret)
         if not isinstance(serving, ServingSecret):
             return None
-        jwt = jwt_authn.http_filter(host.https.jwt_providers, lambda keys: graph_.key_set(read, keys), names.upstream)
-        return pb.serialize(_filter_chain(name, host.https, serving, jwt, options))
+        own = extensions.of_chain(read, graph_, host.https.authorization)
+        own["jwt_authn"] = jwt_authn.http_filter(
+            host.https.jwt_providers, lambda keys: graph_.key_set(read, keys), names.upstream
+        )
+        return pb.serialize(_filter_chain(name, host.https, serving, own, options))
 
     return chain
 
 
 def _filter_chain(
-    name: str, host: graph.SecureVirtualHost, serving: ServingSecret, jwt: pb.HttpFilter | None, options: Options
+    name: str,
+    host: graph.SecureVirtualHost,
+    serving: ServingSecret,
+    own: dict[Own, pb.HttpFilter | None],
+    options: Options,
 ) -> pb.FilterChain:
     manager = hcm.connection_manager(
         options,
         stat_prefix=names.INGRESS_HTTPS,
         access_log_path=options.https_access_log,
         routes=pb.Rds(route_config_name=names.https_route_configuration(name), config_source=config_source.CLASSIC),
-        filters=http_filters("https", options, {"jwt_authn": jwt}),
+        filters=http_filters("https", options, own),
     )
     return pb.FilterChain(
         filter_chain_match=pb.FilterChainMatch(server_names=[name]),

@@ -26,7 +26,16 @@ import msgspec
 
 from contour.api.meta import ObjectRef, Ref
 from contour.dag.build import Graph
-from contour.dag.graph import ClientValidation, Forward, Host, JwtProvider, RemoteKeys, Route, SecureVirtualHost
+from contour.dag.graph import (
+    Authorization,
+    ClientValidation,
+    Forward,
+    Host,
+    JwtProvider,
+    RemoteKeys,
+    Route,
+    SecureVirtualHost,
+)
 from contour.dag.secrets import ServingSecret, envoy_accepts
 from contour.envoy.options import Options
 from contour.reactive import Collection, Derived, Engine, Index, Read
@@ -44,6 +53,7 @@ class Group(NamedTuple):
     client_validation: ClientValidation | None = None
     jwt_providers: tuple[JwtProvider, ...] = ()
     cookie_rewrites: bool = False
+    authorization: Authorization | None = None
 
     @property
     def name(self) -> str:
@@ -195,6 +205,7 @@ def _group(host: SecureVirtualHost, secret: Ref, options: Options) -> Group:
         min(options.max_tls, host.max_tls),
         client_validation=host.client_validation,
         jwt_providers=tuple(_by_reference(provider) for provider in host.jwt_providers),
+        authorization=host.authorization,
         cookie_rewrites=any(_rewrites_cookies(route) for route in host.routes),
     )
 

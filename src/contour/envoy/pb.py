@@ -42,6 +42,7 @@ from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint, LbEndpoin
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, FilterChainMatch, ListenerFilter
 from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.ratelimit.v3.rls_pb2 import RateLimitServiceConfig
 from envoy.config.rbac.v3.rbac_pb2 import RBAC as RBACRules  # noqa: N811 (as its package calls it)
 from envoy.config.rbac.v3.rbac_pb2 import Permission, Policy, Principal
 from envoy.config.route.v3.route_components_pb2 import (
@@ -50,6 +51,7 @@ from envoy.config.route.v3.route_components_pb2 import (
     HeaderMatcher,
     InternalRedirectPolicy,
     QueryParameterMatcher,
+    RateLimit,
     RedirectAction,
     RetryPolicy,
     Route,
@@ -64,7 +66,13 @@ from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from envoy.extensions.compression.gzip.compressor.v3.gzip_pb2 import Gzip
 from envoy.extensions.filters.http.compressor.v3.compressor_pb2 import Compressor
 from envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors, CorsPolicy
-from envoy.extensions.filters.http.ext_authz.v3.ext_authz_pb2 import ExtAuthzPerRoute
+from envoy.extensions.filters.http.ext_authz.v3.ext_authz_pb2 import (
+    BufferSettings,
+    CheckSettings,
+    ExtAuthz,
+    ExtAuthzPerRoute,
+)
+from envoy.extensions.filters.http.ext_authz.v3.ext_authz_pb2 import HttpService as AuthorizationHttpService
 from envoy.extensions.filters.http.grpc_stats.v3.config_pb2 import FilterConfig as GrpcStats
 from envoy.extensions.filters.http.grpc_web.v3.grpc_web_pb2 import GrpcWeb
 from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import (
@@ -76,6 +84,8 @@ from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import (
 from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import PerRouteConfig as JwtPerRoute
 from envoy.extensions.filters.http.local_ratelimit.v3.local_rate_limit_pb2 import LocalRateLimit
 from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua, LuaPerRoute
+from envoy.extensions.filters.http.ratelimit.v3.rate_limit_pb2 import RateLimit as RateLimitFilter
+from envoy.extensions.filters.http.ratelimit.v3.rate_limit_pb2 import RateLimitPerRoute
 from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC, RBACPerRoute
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.http.upstream_codec.v3.upstream_codec_pb2 import UpstreamCodec
@@ -110,8 +120,10 @@ from envoy.service.runtime.v3.rtds_pb2 import Runtime
 from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from envoy.type.v3.http_pb2 import CodecClientType
+from envoy.type.v3.http_status_pb2 import HttpStatus, StatusCode
 from envoy.type.v3.percent_pb2 import FractionalPercent, Percent
 from envoy.type.v3.range_pb2 import Int64Range
+from envoy.type.v3.token_bucket_pb2 import TokenBucket
 from google.protobuf.any_pb2 import Any
 from google.protobuf.descriptor_pool import Default
 from google.protobuf.duration_pb2 import Duration
@@ -129,9 +141,12 @@ __all__ = [
     "Any",
     "ApiConfigSource",
     "ApiVersion",
+    "AuthorizationHttpService",
     "BoolValue",
     "Bootstrap",
+    "BufferSettings",
     "CertificateValidationContext",
+    "CheckSettings",
     "CidrRange",
     "CircuitBreakers",
     "Cluster",
@@ -147,6 +162,7 @@ __all__ = [
     "DownstreamTlsContext",
     "Duration",
     "Endpoint",
+    "ExtAuthz",
     "ExtAuthzPerRoute",
     "FileAccessLog",
     "Filter",
@@ -168,6 +184,7 @@ __all__ = [
     "HttpConnectionManager",
     "HttpFilter",
     "HttpProtocolOptions",
+    "HttpStatus",
     "HttpUri",
     "Int64Range",
     "InternalRedirectPolicy",
@@ -193,6 +210,10 @@ __all__ = [
     "QueryParameterMatcher",
     "RBACPerRoute",
     "RBACRules",
+    "RateLimit",
+    "RateLimitFilter",
+    "RateLimitPerRoute",
+    "RateLimitServiceConfig",
     "Rds",
     "RedirectAction",
     "RegexMatcher",
@@ -214,12 +235,14 @@ __all__ = [
     "Secret",
     "SocketAddress",
     "SocketOption",
+    "StatusCode",
     "StringMatcher",
     "Struct",
     "SubjectAltNameMatcher",
     "TlsCertificate",
     "TlsInspector",
     "TlsParameters",
+    "TokenBucket",
     "TransportSocket",
     "TypedExtensionConfig",
     "UInt32Value",

@@ -8,7 +8,8 @@ from typing import assert_never
 from contour.api.meta import ObjectRef
 from contour.dag import graph
 from contour.envoy import names, order, pb
-from contour.envoy.filters import cookies, ext_authz, jwt_authn, rbac
+from contour.envoy.filters import cookies, ext_authz, jwt_authn, local_ratelimit, ratelimit, rbac
+from contour.envoy.headers import header_match, header_values
 
 # Where the access log finds the object that a route came from.
 _METADATA = "envoy.access_loggers.file"
@@ -21,7 +22,6 @@ _RESPONSE_CODES = {
     307: pb.RedirectAction.TEMPORARY_REDIRECT,
     308: pb.RedirectAction.PERMANENT_REDIRECT,
 }
-_OVERWRITE = pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 _SESSION = pb.duration(0)  # a cookie that lives as long as the browser's session
 _WEBSOCKET = pb.RouteAction.UpgradeConfig(upgrade_type="websocket")
 _SAFE_CROSS_SCHEME = pb.TypedExtensionConfig(
@@ -33,8 +33,8 @@ _PREVIOUS_ROUTES = pb.TypedExtensionConfig(
 _HTTPS_REDIRECT = pb.RedirectAction(https_redirect=True)
 
 
-def route(r: graph.Route, *, secure: bool) -> pb.Route:
-    """`secure` is False for the copy on the plain listener, where a route may be a redirect to https instead."""
+def route(r: graph.Route, *, host: str, secure: bool) -> pb.Route:
+    """Of `host`. `secure` is False for the copy on the plain listener, where a route may be a redirect to https instead."""
     message = pb.Route(match=_match(r), metadata=_origin(r.origin))
     if r.https_redirect and not secure:
         message.redirect.CopyFrom(_HTTPS_REDIRECT)
@@ -48,15 +48,32 @@ def route(r: graph.Route, *, secure: bool) -> pb.Route:
                 message.typed_per_filter_config[jwt_authn.NAME].CopyFrom(jwt_authn.requirement(r.jwt_provider))
             if forward.address_filter is not None:
                 message.typed_per_filter_config[rbac.NAME].CopyFrom(rbac.rules(forward.address_filter))
+            if forward.rate_limits is not None:
+                _set_rate_limits(message, forward.rate_limits, host)
+            _set_authorization(message, r.authorization)
         case graph.Redirect() as redirect:
             message.redirect.CopyFrom(_redirect(redirect))
         case graph.DirectResponse(status=status, body=body):
             message.direct_response.status = status
             if body:
                 message.direct_response.body.inline_string = body
+            _set_authorization(message, r.authorization)
         case _:
             assert_never(r.action)
     return message
+
+
+def _set_rate_limits(message: pb.Route, limits: graph.RateLimits, host: str) -> None:
+    message.route.rate_limits.extend(ratelimit.descriptors(limits.descriptors))
+    if limits.local is not None:
+        message.typed_per_filter_config[local_ratelimit.NAME].CopyFrom(local_ratelimit.bucket(limits.local, host))
+    if limits.without_host:
+        message.typed_per_filter_config[ratelimit.NAME].CopyFrom(ratelimit.WITHOUT_HOST)
+
+
+def _set_authorization(message: pb.Route, asked: graph.RouteAuthorization | None) -> None:
+    if asked is not None:
+        message.typed_per_filter_config[ext_authz.NAME].CopyFrom(ext_authz.per_route(asked))
 
 
 @lru_cache(maxsize=4096)
@@ -76,7 +93,7 @@ def _origin(origin: ObjectRef) -> pb.Metadata:
 
 def _match(r: graph.Route) -> pb.RouteMatch:
     message = pb.RouteMatch(
-        headers=[_header_match(one) for one in r.headers],
+        headers=[header_match(one) for one in r.headers],
         query_parameters=[_query_match(one) for one in r.query],
     )
     path = r.path
@@ -92,28 +109,6 @@ def _match(r: graph.Route) -> pb.RouteMatch:
             message.safe_regex.regex = "^" + path.value
         case _:
             assert_never(path.kind)
-    return message
-
-
-def _header_match(m: graph.HeaderMatch) -> pb.HeaderMatcher:
-    message = pb.HeaderMatcher(
-        name=m.name,
-        invert_match=m.invert,
-        treat_missing_header_as_empty=m.invert and m.treat_missing_as_empty,
-    )
-    match m.kind:
-        case graph.HeaderKind.EXACT:
-            message.string_match.exact = m.value
-            message.string_match.ignore_case = m.ignore_case
-        case graph.HeaderKind.CONTAINS:
-            message.string_match.contains = m.value
-            message.string_match.ignore_case = m.ignore_case
-        case graph.HeaderKind.REGEX:
-            message.string_match.safe_regex.regex = m.value
-        case graph.HeaderKind.PRESENT:
-            message.present_match = True
-        case _:
-            assert_never(m.kind)
     return message
 
 
@@ -225,14 +220,6 @@ def _set_headers(
         message.response_headers_to_add.extend(header_values(response.set))
     if response.remove:
         message.response_headers_to_remove.extend(response.remove)
-
-
-def header_values(values: tuple[tuple[str, str], ...]) -> list[pb.HeaderValueOption]:
-    """Headers of a policy replace what is there."""
-    return [
-        pb.HeaderValueOption(header=pb.HeaderValue(key=key, value=value), append_action=_OVERWRITE)
-        for key, value in values
-    ]
 
 
 def _retry(retry: graph.Retry) -> pb.RetryPolicy:

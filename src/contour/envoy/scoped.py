@@ -6,7 +6,7 @@ by group. Listeners change only with the set of chains. What Envoy would refuse 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from contour.api.meta import ObjectRef, Ref
 from contour.dag import graph
@@ -14,6 +14,7 @@ from contour.dag.build import Graph
 from contour.dag.secrets import ServingSecret
 from contour.envoy import (
     config_source,
+    extensions,
     hcm,
     listener,
     names,
@@ -214,7 +215,8 @@ def _listeners(engine: Engine, graph_: Graph, groups: Groups, options: Options) 
 
     def one(read: Read, name: str) -> Resource:
         if name == names.INGRESS_HTTP:
-            return _plain_listener(options)
+            found = extensions.of_plain_listener(read, graph_, own_timeout=True, private_header=selection.HEADER)
+            return _plain_listener(found, options)
         if name == names.INGRESS_HTTPS:
             pieces = read(chains.all, None)
             return _secure_listener([pieces[server_name] for server_name in sorted(pieces)], options)
@@ -228,7 +230,7 @@ def _plain_listener_of(_: str, host: graph.Host) -> Iterable[tuple[str, None]]:
         yield names.INGRESS_HTTP, None
 
 
-def _plain_listener(options: Options) -> Resource:
+def _plain_listener(own: Mapping[Own, pb.HttpFilter | None], options: Options) -> Resource:
     """One chain, which has the second look from the start: adding it later would drain every connection."""
     name = names.INGRESS_HTTP
     manager = hcm.connection_manager(
@@ -236,7 +238,7 @@ def _plain_listener(options: Options) -> Resource:
         stat_prefix=name,
         access_log_path=options.http_access_log,
         routes=selection.SCOPED_ROUTES,
-        filters=[selection.second_look(), *http_filters("scoped_http", options)],
+        filters=[selection.second_look(), *http_filters("scoped_http", options, own)],
     )
     selection.set_group(manager, selection.HTTP)
     chain = pb.FilterChain(filters=[hcm.network_filter(manager)])
@@ -255,6 +257,7 @@ def _own_filters(read: Read, graph_: Graph, group: Group) -> dict[Own, pb.HttpFi
         "jwt_authn": jwt_authn.http_filter(
             group.jwt_providers, lambda keys: graph_.key_set(read, keys), names.scoped_upstream
         ),
+        **extensions.of_chain(read, graph_, group.authorization, private_header=selection.HEADER),
     }
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from contour.dag import graph
 from contour.envoy import names, pb, redirects, refusals, selection
+from contour.envoy.filters import ext_authz
 from contour.envoy.pieces import field
 from contour.envoy.refusals import Refusal
 from contour.envoy.resource import Resource, Withheld, resource, version_of
@@ -31,7 +32,7 @@ def exact(scope: str, host: graph.Host, routes: Sequence[graph.Route], *, secure
     selection.mark_known(message)
     selection.mark_upgrades(message)
     _follow_redirects(message, routes, scope)
-    configuration = route_configuration(scope, [message, misdirected("*")] if secure else [message])
+    configuration = route_configuration(scope, [message, misdirected("*", host.https)] if secure else [message])
     selection.set_selected(configuration)
     return resource(scope, _scope(scope, configuration))
 
@@ -62,13 +63,16 @@ def elsewhere(scope: str) -> Resource:
     return resource(scope, _scope(scope, configuration))
 
 
-def misdirected(domain: str) -> pb.VirtualHost:
+def misdirected(domain: str, host: graph.SecureVirtualHost | None = None) -> pb.VirtualHost:
+    """`host`: the one whose chain this is in, where that is known: nobody is asked whether a request may be refused."""
     answer = pb.Route(
         match=pb.RouteMatch(prefix="/"),
         direct_response=pb.DirectResponseAction(
             status=_MISDIRECTED_STATUS, body=pb.DataSource(inline_string="misdirected request\n")
         ),
     )
+    if host is None or host.authorization is not None:
+        answer.typed_per_filter_config[ext_authz.NAME].CopyFrom(ext_authz.DISABLED)
     name = "misdirected" if domain == "*" else f"misdirected/{names.virtual_host(domain)}"
     return pb.VirtualHost(name=name, domains=[domain], routes=[answer])
 
@@ -125,7 +129,7 @@ def _untranslatable(routes: Sequence[graph.Route], host: graph.Host, *, secure: 
     """The first route with a value that no field of a message holds: a weight of more than 32 bits, say."""
     for one in routes:
         try:
-            route(one, secure=secure)
+            route(one, host=host.name.lower(), secure=secure)
         except ValueError as error:
             return Refusal(f"{refusals.place(host, one)}: {error}", tuple(dict.fromkeys((one.origin, *host.roots))))
     return None

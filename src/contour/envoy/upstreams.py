@@ -58,7 +58,7 @@ def assignments(
     )
 
     extensions: Index[str, graph.ExtensionCluster] = engine.index(
-        "extension endpoints by name", graph_.extensions, _named_extensions
+        "extension endpoints by name", graph_.extensions, _extension_endpoints
     )
 
     def of_service(
@@ -93,6 +93,12 @@ def assignments(
 def _named_extensions(_: object, extension: graph.Extension) -> Iterator[tuple[str, graph.ExtensionCluster]]:
     if extension.cluster is not None:
         yield names.extension(extension.cluster.ref), extension.cluster
+
+
+def _extension_endpoints(ref: object, extension: graph.Extension) -> Iterator[tuple[str, graph.ExtensionCluster]]:
+    """No API server lets one without Services pass; it has no endpoints, not even an empty list."""
+    if extension.cluster is not None and extension.cluster.targets:
+        yield from _named_extensions(ref, extension)
 
 
 def _endpoint_sources(_: str, host: graph.Host) -> Iterator[tuple[str, tuple[graph.ServicePort, str]]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from contour.dag import graph
 from contour.envoy import names, pb
-from contour.envoy.filters import cors, rbac
+from contour.envoy.filters import cors, local_ratelimit, ratelimit, rbac
 from contour.envoy.pieces import field
 from contour.envoy.route import route
 
@@ -24,12 +24,16 @@ def virtual_host(
     message = pb.VirtualHost(
         name=names.virtual_host(name),
         domains=[name],
-        routes=[route(one, secure=secure) for one in routes],
+        routes=[route(one, host=name, secure=secure) for one in routes],
     )
     if policies.cors is not None:
         message.typed_per_filter_config[cors.NAME].CopyFrom(cors.policy(policies.cors))
     if policies.address_filter is not None:
         message.typed_per_filter_config[rbac.NAME].CopyFrom(rbac.rules(policies.address_filter))
+    if policies.rate_limits is not None:
+        message.rate_limits.extend(ratelimit.descriptors(policies.rate_limits.descriptors))
+        if (local := policies.rate_limits.local) is not None:
+            message.typed_per_filter_config[local_ratelimit.NAME].CopyFrom(local_ratelimit.bucket(local, name))
     return message
 
 

@@ -29,7 +29,7 @@ Kind = Literal["http", "https", "scoped_http", "scoped_https"]
 
 
 # Filters of single chains.
-Own = Literal["cookies", "jwt_authn"]
+Own = Literal["cookies", "jwt_authn", "ext_authz", "ratelimit"]
 
 
 class _Row(NamedTuple):
@@ -65,6 +65,18 @@ TABLE = (
         frozenset(),
         "after addresses, whose check is cheap; before services that may rely on a token's being good",
         own="jwt_authn",
+    ),
+    _Row(
+        None,
+        frozenset(),
+        "after what can refuse without asking anybody; a token that it sees is a good one",
+        own="ext_authz",
+    ),
+    _Row(
+        None,
+        frozenset(),
+        "last of those that refuse: requests that get no further are not counted",
+        own="ratelimit",
     ),
     _Row(router.http_filter, _ALL, "last: it ends the chain"),
 )
