@@ -128,10 +128,6 @@ def test_a_stop_before_the_routes_makes_children_orphans() -> None:
             {"tls": {"secretName": "cert", "clientValidation": {"caSecret": "ca"}}},
             "Spec.VirtualHost.TLS.ClientValidation",
         ),
-        (
-            {"tls": {"secretName": "cert"}, "authorization": {"extensionRef": {"name": "a"}}},
-            "Spec.VirtualHost.Authorization",
-        ),
     ],
 )
 def test_a_host_is_not_served_without_its_protection(virtualhost: dict[str, Any], field: str) -> None:

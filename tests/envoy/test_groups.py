@@ -11,7 +11,7 @@ from tests.dag.world import AUTHORITY, Mapping, ingress, root, secret, service, 
 from tests.envoy.site import Site
 
 from contour.api.meta import Ref
-from contour.dag.graph import ClientValidation, JwtProvider, LocalKeys
+from contour.dag.graph import Authorization, ClientValidation, JwtProvider, LocalKeys
 from contour.envoy import pb
 from contour.envoy.groups import Group
 from contour.envoy.options import Options
@@ -72,6 +72,7 @@ def test_a_group_s_name_is_readable_and_fits_into_a_key() -> None:
         ("client_validation", ClientValidation(optional=True)),
         ("jwt_providers", (JwtProvider("a", LocalKeys(Ref("shop", "keys"), "jwks")),)),
         ("cookie_rewrites", True),
+        ("authorization", Authorization(Ref("shop", "auth"))),
     ],
 )
 def test_a_group_s_name_covers_every_field(field: str, value: object) -> None:
