@@ -223,7 +223,7 @@ def pages(message: pb.Listener) -> list[str]:
 
 
 def test_statistics_and_readiness_on_one_port_administration_on_loopback() -> None:
-    stats, admin = static.listeners(Options(stats_address="10.0.0.1", stats_port=1234))
+    stats, admin = static.listeners(Options(stats_address="10.0.0.1", stats_port=1234), CLASSIC)
     assert (stats.name, admin.name) == ("stats-health", "envoy-admin")
     assert stats.address.socket_address.address == "10.0.0.1"
     assert stats.address.socket_address.port_value == 1234
@@ -236,11 +236,11 @@ def test_statistics_and_readiness_on_one_port_administration_on_loopback() -> No
 
 
 def test_no_administration_without_a_port() -> None:
-    assert [one.name for one in static.listeners(Options(admin_port=0))] == ["stats-health"]
+    assert [one.name for one in static.listeners(Options(admin_port=0), CLASSIC)] == ["stats-health"]
 
 
 def test_the_runtime_layer() -> None:
-    assert pb.to_dict(runtime.layer()) == {
+    assert pb.to_dict(runtime.layer(Options(), ())) == {
         "name": "dynamic",
         "layer": {"re2.max_program_size.error_level": 1048576.0, "re2.max_program_size.warn_level": 1000.0},
     }

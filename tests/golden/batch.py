@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
+from contour.testing.certs import Authority, Pair
 from contour.testing.static import static_config
 
 Json = dict[str, Any]
@@ -34,7 +36,7 @@ def merged(states: Mapping[str, Mapping[str, list[Json]]]) -> Json:
             clusters[cluster["name"]] = cluster
         for secret in resources["secrets"]:
             secret["name"] = f"{name}|{secret['name']}"
-            secrets.append(secret)
+            secrets.append(_without_files(secret))
         for listener in resources["listeners"]:
             _rename_secrets(listener, name)
     return {
@@ -43,9 +45,30 @@ def merged(states: Mapping[str, Mapping[str, list[Json]]]) -> Json:
     }
 
 
+@cache
+def _authority() -> tuple[Authority, Pair]:
+    authority = Authority()
+    return authority, authority.sign("metrics.example.com")
+
+
+def _without_files(secret: Json) -> Json:
+    """Files that a secret names are where Envoy runs, which is not here."""
+    authority, pair = _authority()
+    certificate, validation = secret.get("tls_certificate", {}), secret.get("validation_context", {})
+    if "filename" in certificate.get("certificate_chain", {}):
+        certificate["certificate_chain"] = {"inline_string": pair.certificate.decode()}
+        certificate["private_key"] = {"inline_string": pair.private_key.decode()}
+    if "filename" in validation.get("trusted_ca", {}):
+        validation["trusted_ca"] = {"inline_string": authority.certificate.decode()}
+    return secret
+
+
 def _rename_secrets(value: Any, name: str) -> None:
     if isinstance(value, dict):
         for one in value.get("tls_certificate_sds_secret_configs", ()):
+            one["name"] = f"{name}|{one['name']}"
+        if "validation_context_sds_secret_config" in value:
+            one = value["validation_context_sds_secret_config"]
             one["name"] = f"{name}|{one['name']}"
         for item in value.values():
             _rename_secrets(item, name)

@@ -49,20 +49,15 @@ _KINDS = GATEWAY_KINDS | {
     "TLSCertificateDelegation",
     "ExtensionService",
 }
-_CONFIG_KEYS = frozenset(
-    {
-        "disablePermitInsecure",
-        "tls.minimum-protocol-version",
-        "tls.maximum-protocol-version",
-        "timeouts.connection-idle-timeout",
-        "timeouts.connect-timeout",
-        "network.admin-port",
-        "ingress-status-address",
-        "envoy-service-name",
-        "envoy-service-namespace",
-    }
+# Keys of the configuration file, or what is above them, whose effect comes later.
+_LATER_KEYS = (
+    "gateway",
+    "tracing",
+    "tls.fallback-certificate",
+    "tls.envoy-client-certificate",
+    "policy",
+    "cluster",
 )
-_CONFIG_SECTIONS = ("globalExtAuth.", "rateLimitService.")
 
 
 @dataclass(frozen=True)
@@ -133,7 +128,7 @@ def _case(name: str, case: dict[str, Any], objects: list[dict[str, Any]]) -> Cas
 
 def _later_settings(case: Case) -> Iterator[str]:
     for key in _config_keys(yaml.safe_load(case.config) if case.config else {}):
-        if key not in _CONFIG_KEYS and not key.startswith(_CONFIG_SECTIONS):
+        if any(key == later or key.startswith(f"{later}.") for later in _LATER_KEYS):
             yield f"config {key}"
 
 

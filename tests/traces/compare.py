@@ -44,7 +44,9 @@ def _resources(case: Case, section: str, ours: list[Any]) -> str:
 def _status(case: Case, state: dict[str, list[Any]]) -> str:
     wanted = {key: normal_status(value) for key, value in case.statuses.items() if differences.has_status(key)}
     got = {
-        f"{entry['kind']}/{entry['namespace']}/{entry['name']}": normal_status(entry["status"])
+        f"{entry['kind']}/{entry['namespace'] or differences.NO_NAMESPACE}/{entry['name']}": normal_status(
+            entry["status"]
+        )
         for entry in state["status"]
     }
     return difference_of_members(wanted, got)

@@ -48,6 +48,25 @@ _ENVOY: Mapping[str, tuple[str, _Read]] = {
     "listener_config.MaximumTLSVersion": ("max_tls", str),
     "listener_config.CipherSuites": ("cipher_suites", tuple),
     "listener_config.Timeouts.ConnectionIdle": ("connection_idle_timeout", parse_timeout),
+    "listener_config.Timeouts.Request": ("request_timeout", parse_timeout),
+    "listener_config.Timeouts.StreamIdle": ("stream_idle_timeout", parse_timeout),
+    "listener_config.Timeouts.MaxConnectionDuration": ("max_connection_duration", parse_timeout),
+    "listener_config.Timeouts.DelayedClose": ("delayed_close_timeout", parse_timeout),
+    "listener_config.Timeouts.ConnectionShutdownGracePeriod": ("drain_timeout", parse_timeout),
+    "listener_config.Compression.algorithm": ("compression", str),
+    "listener_config.ECDHCurves": ("ecdh_curves", tuple),
+    "listener_config.EnableJA3Fingerprinting": ("ja3", bool),
+    "listener_config.EnableJA4Fingerprinting": ("ja4", bool),
+    "listener_config.HTTP2MaxConcurrentStreams": ("http2_max_concurrent_streams", int),
+    "listener_config.PerConnectionBufferLimitBytes": ("buffer_limit", int),
+    "listener_config.ServerHeaderTransformation": ("server_header", str),
+    "listener_config.SocketOptions.tos": ("tos", int),
+    "listener_config.SocketOptions.trafficClass": ("traffic_class", int),
+    "listener_config.StripTrailingHostDot": ("strip_trailing_host_dot", bool),
+    "listener_config.XffNumTrustedHops": ("xff_trusted_hops", int),
+    "listener_config.MergeSlashes": ("merge_slashes", bool),
+    "listener_config.AllowChunkedLength": ("allow_chunked_length", bool),
+    "runtime_settings.MaxConnectionsPerListener": ("max_connections_per_listener", int),
     "listener_cache.admin_port": ("admin_port", int),
     "listener_cache.metrics.address": ("stats_address", str),
     "listener_cache.metrics.port": ("stats_port", int),
@@ -62,8 +81,6 @@ _WITHOUT_EFFECT = {
     "listener_cache.metrics_tls": "null in every case",
     "listener_cache.om_health": "null in every case",
     # These are the rules of `_Rules`.
-    "listener_config.MergeSlashes": "on here, always",
-    "listener_config.AllowChunkedLength": "on here, always",
     "IngressProcessor.SetSourceMetadataOnRoutes": "on here, always",
     "HTTPProxyProcessor.SetSourceMetadataOnRoutes": "on here, always",
     "GatewayAPIProcessor.SetSourceMetadataOnRoutes": "on here, always",
@@ -71,8 +88,15 @@ _WITHOUT_EFFECT = {
 # The harness starts from these where production has others.
 _HARNESS_GRAPH = GraphOptions()
 _HARNESS_ENVOY = EnvoyOptions(
-    http_address="", https_address="", admin_port=0, connection_idle_timeout=None, cipher_suites=()
+    http_address="",
+    https_address="",
+    admin_port=0,
+    connection_idle_timeout=None,
+    cipher_suites=(),
+    merge_slashes=False,
+    allow_chunked_length=False,
 )
+_GROUPS = ("Timeouts", "Compression", "SocketOptions")
 # Without its processor a kind has no effect.
 _PROCESSORS = {
     "Ingress": "IngressProcessor",
@@ -102,20 +126,12 @@ class _Rules:
     """What production always switches on and the harness does not, unless the case is about it: taken off our side."""
 
     source_metadata: bool = False
-    merge_slashes: bool = False
-    allow_chunked_length: bool = False
 
     def applied(self, section: str, resource: Any) -> Any:
         if section == "routes" and not self.source_metadata:
             for host in resource.get("virtual_hosts", ()):
                 for route in host.get("routes", ()):
                     route.pop("metadata", None)  # it has no other
-        elif section == "listeners":
-            for manager in _connection_managers(resource):
-                if not self.merge_slashes:
-                    manager.pop("merge_slashes", None)
-                if not self.allow_chunked_length:
-                    manager.get("http_protocol_options", {}).pop("allow_chunked_length", None)
         elif section == "clusters" and (socket := resource.get("transport_socket")):
             # The harness sets no versions and ciphers for upstream TLS; here they are constants.
             socket["typed_config"]["common_tls_context"].pop("tls_params", None)
@@ -142,8 +158,6 @@ def setup(config: Mapping[str, Any]) -> Setup:
         processors=frozenset(processor["type"] for processor in config.get("processors", ())),
         rules=_Rules(
             source_metadata="HTTPProxyProcessor.SetSourceMetadataOnRoutes" in found,
-            merge_slashes="listener_config.MergeSlashes" in found,
-            allow_chunked_length="listener_config.AllowChunkedLength" in found,
         ),
         later=tuple(sorted(f"setting {key}" for key, value in found.items() if key not in known and value is not None)),
     )
@@ -156,7 +170,7 @@ def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 yield f"{processor['type']}.{key}", value
     for part in ("kubernetes_cache", "listener_config", "listener_cache", "runtime_settings"):
         for key, value in config.get(part, {}).items():
-            if isinstance(value, dict) and (key == "Timeouts" or part == "listener_cache"):
+            if isinstance(value, dict) and (key in _GROUPS or part == "listener_cache"):
                 yield from ((f"{part}.{key}.{name}", item) for name, item in value.items())
             else:
                 yield f"{part}.{key}", value
@@ -295,10 +309,3 @@ def _ours(section: str, body: bytes, rules: _Rules) -> Any:
     message = pb.message_class(SECTIONS[section])
     assert message is not None
     return rules.applied(section, differences.normal_resource(pb.to_dict(message.FromString(body))))
-
-
-def _connection_managers(listener: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for chain in listener.get("filter_chains", ()):
-        for one in chain.get("filters", ()):
-            if one["name"] == "envoy.filters.network.http_connection_manager":
-                yield one["typed_config"]

@@ -18,6 +18,7 @@ from contour.envoy import (
     extensions,
     hcm,
     listener,
+    metrics,
     names,
     order,
     pb,
@@ -59,13 +60,14 @@ def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
     hosts = graph_.hosts
     plain: Collection[str, bytes] = engine.collection("classic virtual hosts", (hosts,), _plain(hosts))
     chains: Collection[str, bytes] = engine.collection("classic filter chains", (hosts,), _chain(graph_, options))
+    listeners = _listeners(engine, graph_, plain, chains, options)
     return {
         CLUSTER: upstreams.clusters(engine, graph_, lambda _, name, one: _cluster(name, one, options), names.upstream),
         ENDPOINTS: upstreams.assignments(engine, graph_),
-        SECRET: _secrets(engine, graph_),
-        LISTENER: _listeners(engine, graph_, plain, chains, options),
+        SECRET: _secrets(engine, graph_, options),
+        LISTENER: listeners,
         ROUTE: _routes(engine, hosts, plain),
-        RUNTIME: _constants(engine, "runtime", (runtime.layer(),)),
+        RUNTIME: runtime.attach(engine, options, listeners),
     }
 
 
@@ -82,11 +84,6 @@ def _cluster(name: str, one: upstreams.Source, options: Options) -> Resource | W
 
 def _encoded(name: str, body: bytes) -> Resource:
     return Resource(name, version_of(body), body)
-
-
-def _constants(engine: Engine, title: str, messages: tuple[pb.Runtime, ...]) -> _Resources:
-    resources = {message.name: resource(message.name, message) for message in messages}
-    return engine.collection(title, (frozenset(resources),), lambda _, name: resources[name])
 
 
 # --- routes -------------------------------------------------------------------------------------------------------
@@ -138,7 +135,9 @@ def _secure_names(name: str, host: graph.Host) -> Iterator[tuple[str, str]]:
 def _listeners(
     engine: Engine, graph_: Graph, plain: Collection[str, bytes], chains: Collection[str, bytes], options: Options
 ) -> _Resources:
-    own = {message.name: resource(message.name, message) for message in static.listeners(options)}
+    own = {
+        message.name: resource(message.name, message) for message in static.listeners(options, config_source.CLASSIC)
+    }
     any_plain: Derived[None, bool] = engine.derived("any plain host", lambda read, _: bool(read(plain.all, None)))
 
     def one(read: Read, name: str) -> Resource | None:
@@ -225,7 +224,7 @@ def _filter_chain(
 # --- secrets ------------------------------------------------------------------------------------------------------
 
 
-def _secrets(engine: Engine, graph_: Graph) -> _Resources:
+def _secrets(engine: Engine, graph_: Graph, options: Options) -> _Resources:
     """The certificates that TLS hosts serve with, under names that their content decides."""
     in_use: Index[Ref, None] = engine.index("serving secrets in use", graph_.hosts, _secrets_in_use)
 
@@ -238,9 +237,12 @@ def _secrets(engine: Engine, graph_: Graph) -> _Resources:
 
     by_ref: Collection[Ref, Resource] = engine.collection("classic secrets by object", (in_use,), served)
     by_name: Index[str, Resource] = engine.index("classic secrets by name", by_ref, lambda _, one: ((one.name, one),))
-    return engine.collection(
-        "classic secrets", (by_name,), lambda read, name: min(read(by_name, name), key=lambda one: one.version)
-    )
+    own = metrics.secrets(options.stats_tls)
+
+    def one(read: Read, name: str) -> Resource:
+        return own.get(name) or min(read(by_name, name), key=lambda found: found.version)
+
+    return engine.collection("classic secrets", (by_name, frozenset(own)), one)
 
 
 def _secrets_in_use(_: str, host: graph.Host) -> Iterator[tuple[Ref, None]]:

@@ -13,6 +13,8 @@ _FILTER_CHAINS = pb.Listener.FILTER_CHAINS_FIELD_NUMBER
 # Numbers are Linux's: Envoy runs there, whatever the machine is that writes its configuration.
 _SOL_SOCKET, _SO_KEEPALIVE = 1, 9
 _IPPROTO_TCP, _TCP_KEEPIDLE, _TCP_KEEPINTVL, _TCP_KEEPCNT = 6, 4, 5, 6
+_IPPROTO_IP, _IP_TOS = 0, 1
+_IPPROTO_IPV6, _IPV6_TCLASS = 41, 67
 
 
 def _socket_option(description: str, level: int, name: int, value: int) -> pb.SocketOption:
@@ -31,24 +33,46 @@ KEEPALIVE = (
 _PROXY_PROTOCOL = pb.ListenerFilter(
     name="envoy.filters.listener.proxy_protocol", typed_config=pb.pack(pb.ProxyProtocol())
 )
-_TLS_INSPECTOR = pb.ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pb.pack(pb.TlsInspector()))
 
 
 def listener(
     name: str, address: str, port: int, filter_chains: Iterable[pb.FilterChain], options: Options, *, tls: bool
 ) -> pb.Listener:
     """`tls`: the listener looks at the server name before it chooses a filter chain."""
-    return pb.Listener(
+    message = pb.Listener(
         name=name,
         address=socket_address(address, port),
         filter_chains=filter_chains,
         # PROXY's header stands before the TLS handshake.
         listener_filters=[
             *([_PROXY_PROTOCOL] if options.use_proxy_protocol else ()),
-            *([_TLS_INSPECTOR] if tls else ()),
+            *([_tls_inspector(options)] if tls else ()),
         ],
-        socket_options=KEEPALIVE,
+        socket_options=[*KEEPALIVE, *_traffic_classes(options)],
     )
+    if options.exact_balance:
+        message.connection_balance_config.exact_balance.SetInParent()
+    if options.buffer_limit:
+        message.per_connection_buffer_limit_bytes.value = options.buffer_limit
+    if options.max_accepts_per_socket_event:
+        message.max_connections_to_accept_per_socket_event.value = options.max_accepts_per_socket_event
+    return message
+
+
+def _tls_inspector(options: Options) -> pb.ListenerFilter:
+    inspector = pb.TlsInspector()
+    if options.ja3:
+        inspector.enable_ja3_fingerprinting.value = True
+    if options.ja4:
+        inspector.enable_ja4_fingerprinting.value = True
+    return pb.ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pb.pack(inspector))
+
+
+def _traffic_classes(options: Options) -> Iterable[pb.SocketOption]:
+    if options.tos:
+        yield _socket_option("Set IPv4 TOS field", _IPPROTO_IP, _IP_TOS, options.tos)
+    if options.traffic_class:
+        yield _socket_option("Set IPv6 Traffic Class field", _IPPROTO_IPV6, _IPV6_TCLASS, options.traffic_class)
 
 
 def encoded_listener(

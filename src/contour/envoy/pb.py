@@ -12,7 +12,14 @@ from importlib import import_module
 from typing import Any as Untyped
 from typing import TypeVar
 
-from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
+from envoy.config.accesslog.v3.accesslog_pb2 import (
+    AccessLog,
+    AccessLogFilter,
+    ComparisonFilter,
+    OrFilter,
+    ResponseFlagFilter,
+    StatusCodeFilter,
+)
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -24,6 +31,7 @@ from envoy.config.core.v3.base_pb2 import (
     Metadata,
     RuntimeDouble,
     RuntimeFractionalPercent,
+    RuntimeUInt32,
     TransportSocket,
 )
 from envoy.config.core.v3.config_source_pb2 import (
@@ -38,6 +46,7 @@ from envoy.config.core.v3.health_check_pb2 import HealthCheck
 from envoy.config.core.v3.http_uri_pb2 import HttpUri
 from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions
 from envoy.config.core.v3.socket_option_pb2 import SocketOption
+from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
 from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint, LbEndpoint, LocalityLbEndpoints
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, FilterChainMatch, ListenerFilter
@@ -62,8 +71,12 @@ from envoy.config.route.v3.route_components_pb2 import (
 )
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.config.route.v3.scoped_route_pb2 import ScopedRouteConfiguration
+from envoy.config.trace.v3.http_tracer_pb2 import Tracing
+from envoy.config.trace.v3.opentelemetry_pb2 import OpenTelemetryConfig
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
+from envoy.extensions.compression.brotli.compressor.v3.brotli_pb2 import Brotli
 from envoy.extensions.compression.gzip.compressor.v3.gzip_pb2 import Gzip
+from envoy.extensions.compression.zstd.compressor.v3.zstd_pb2 import Zstd
 from envoy.extensions.filters.http.compressor.v3.compressor_pb2 import Compressor
 from envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors, CorsPolicy
 from envoy.extensions.filters.http.ext_authz.v3.ext_authz_pb2 import (
@@ -98,6 +111,8 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     ScopedRds,
     ScopedRoutes,
 )
+from envoy.extensions.formatter.metadata.v3.metadata_pb2 import Metadata as MetadataFormatter
+from envoy.extensions.formatter.req_without_query.v3.req_without_query_pb2 import ReqWithoutQuery
 from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import HeaderMutation
 from envoy.extensions.internal_redirect.previous_routes.v3.previous_routes_config_pb2 import PreviousRoutesConfig
 from envoy.extensions.internal_redirect.safe_cross_scheme.v3.safe_cross_scheme_config_pb2 import (
@@ -119,6 +134,7 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 from envoy.service.runtime.v3.rtds_pb2 import Runtime
 from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
+from envoy.type.tracing.v3.custom_tag_pb2 import CustomTag
 from envoy.type.v3.http_pb2 import CodecClientType
 from envoy.type.v3.http_status_pb2 import HttpStatus, StatusCode
 from envoy.type.v3.percent_pb2 import FractionalPercent, Percent
@@ -136,6 +152,7 @@ from validate import validate_pb2 as validate
 __all__ = [
     "RBAC",
     "AccessLog",
+    "AccessLogFilter",
     "Address",
     "AggregatedConfigSource",
     "Any",
@@ -144,6 +161,7 @@ __all__ = [
     "AuthorizationHttpService",
     "BoolValue",
     "Bootstrap",
+    "Brotli",
     "BufferSettings",
     "CertificateValidationContext",
     "CheckSettings",
@@ -153,10 +171,12 @@ __all__ = [
     "ClusterLoadAssignment",
     "CodecClientType",
     "CommonTlsContext",
+    "ComparisonFilter",
     "Compressor",
     "ConfigSource",
     "Cors",
     "CorsPolicy",
+    "CustomTag",
     "DataSource",
     "DirectResponseAction",
     "DownstreamTlsContext",
@@ -201,6 +221,9 @@ __all__ = [
     "LuaPerRoute",
     "Message",
     "Metadata",
+    "MetadataFormatter",
+    "OpenTelemetryConfig",
+    "OrFilter",
     "Percent",
     "Permission",
     "Policy",
@@ -218,6 +241,8 @@ __all__ = [
     "RedirectAction",
     "RegexMatcher",
     "RemoteJwks",
+    "ReqWithoutQuery",
+    "ResponseFlagFilter",
     "RetryPolicy",
     "Route",
     "RouteAction",
@@ -227,6 +252,7 @@ __all__ = [
     "Runtime",
     "RuntimeDouble",
     "RuntimeFractionalPercent",
+    "RuntimeUInt32",
     "SafeCrossSchemeConfig",
     "ScopedRds",
     "ScopedRouteConfiguration",
@@ -236,13 +262,16 @@ __all__ = [
     "SocketAddress",
     "SocketOption",
     "StatusCode",
+    "StatusCodeFilter",
     "StringMatcher",
     "Struct",
     "SubjectAltNameMatcher",
+    "SubstitutionFormatString",
     "TlsCertificate",
     "TlsInspector",
     "TlsParameters",
     "TokenBucket",
+    "Tracing",
     "TransportSocket",
     "TypedExtensionConfig",
     "UInt32Value",
@@ -252,6 +281,7 @@ __all__ = [
     "Value",
     "VirtualHost",
     "WeightedCluster",
+    "Zstd",
     "duration",
     "from_dict",
     "message_class",
@@ -271,14 +301,9 @@ TYPE_URL_PREFIX = "type.googleapis.com/"
 
 # Types that other controllers' configuration names, for JSON of resources that are not ours (`contour cli`, traces).
 _FOREIGN_MODULES = (
-    "envoy.config.trace.v3.opentelemetry_pb2",
-    "envoy.extensions.compression.brotli.compressor.v3.brotli_pb2",
-    "envoy.extensions.compression.zstd.compressor.v3.zstd_pb2",
     "envoy.extensions.filters.http.ext_authz.v3.ext_authz_pb2",
     "envoy.extensions.filters.http.ratelimit.v3.rate_limit_pb2",
     "envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2",
-    "envoy.extensions.formatter.metadata.v3.metadata_pb2",
-    "envoy.extensions.formatter.req_without_query.v3.req_without_query_pb2",
 )
 
 

@@ -78,14 +78,12 @@ def _set_authorization(message: pb.Route, asked: graph.RouteAuthorization | None
 
 @lru_cache(maxsize=4096)
 def _origin(origin: ObjectRef) -> pb.Metadata:
-    fields = pb.struct(
-        {
-            "io.projectcontour.kind": origin.kind,
-            "io.projectcontour.namespace": origin.namespace,
-            "io.projectcontour.name": origin.name,
-        }
-    )
-    return pb.Metadata(filter_metadata={_METADATA: fields})
+    fields = {
+        "io.projectcontour.kind": origin.kind,
+        "io.projectcontour.namespace": origin.namespace,
+        "io.projectcontour.name": origin.name,
+    }
+    return pb.Metadata(filter_metadata={_METADATA: pb.struct({key: text for key, text in fields.items() if text})})
 
 
 # --- match --------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from contour.envoy import (
     extensions,
     hcm,
     listener,
+    metrics,
     names,
     pb,
     redirects,
@@ -61,13 +62,14 @@ _PIECE = "*/"
 def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
     """Declare the shape's collections; the next commit computes them."""
     groups = Groups(engine, graph_, options)
+    listeners = _listeners(engine, graph_, groups, options)
     return {
         CLUSTER: _clusters(engine, graph_, options),
         ENDPOINTS: upstreams.assignments(engine, graph_, refusals.drop_names),
-        SECRET: _secrets(engine, graph_, groups),
-        LISTENER: _listeners(engine, graph_, groups, options),
+        SECRET: _secrets(engine, graph_, groups, options),
+        LISTENER: listeners,
         SCOPED_ROUTE: _Scopes(engine, graph_, groups).resources,
-        RUNTIME: _runtime(engine),
+        RUNTIME: runtime.attach(engine, options, listeners),
     }
 
 
@@ -200,7 +202,7 @@ def _withheld(name: str, piece: bytes | Withheld) -> Iterable[tuple[str, None]]:
 
 
 def _listeners(engine: Engine, graph_: Graph, groups: Groups, options: Options) -> _Resources:
-    own = {message.name: resource(message.name, message) for message in static.listeners(options)}
+    own = {message.name: resource(message.name, message) for message in static.listeners(options, config_source.ADS)}
     plain: Index[str, None] = engine.index("plain listener", graph_.hosts, _plain_listener_of)
     secure: Index[str, None] = engine.index("TLS listener", groups.chains, lambda _, __: ((names.INGRESS_HTTPS, None),))
     chains: Collection[str, bytes] = engine.collection(
@@ -334,12 +336,16 @@ def _origins(_: str, host: graph.Host) -> Iterable[tuple[str, ObjectRef]]:
             yield names.scoped_upstream(server), root
 
 
-def _secrets(engine: Engine, graph_: Graph, groups: Groups) -> _Resources:
+def _secrets(engine: Engine, graph_: Graph, groups: Groups, options: Options) -> _Resources:
     """Under the object's name, so that a rotation touches nothing else."""
     used: Index[str, None] = engine.index("secrets by name", graph_.hosts, _secret_names)
     users: Index[str, ObjectRef] = engine.index("users of secrets", graph_.hosts, _secret_users)
 
+    own = metrics.secrets(options.stats_tls)
+
     def one(read: Read, name: str) -> Resource | Withheld | None:
+        if name in own:
+            return own[name]
         ref = Ref(*name.split("/", 1))
         serving = read(graph_.serving_secrets, ref)
         if not isinstance(serving, ServingSecret):
@@ -348,7 +354,7 @@ def _secrets(engine: Engine, graph_: Graph, groups: Groups) -> _Resources:
             return Withheld(name, f"Secret {name}: {refusal}", tuple(sorted(read(users, name))))
         return resource(name, secret.tls_certificate(name, serving.certificate, serving.private_key))
 
-    return engine.collection("secrets", (used,), one)
+    return engine.collection("secrets", (used, frozenset(own)), one)
 
 
 def _secret_names(_: str, host: graph.Host) -> Iterable[tuple[str, None]]:
@@ -360,8 +366,3 @@ def _secret_users(_: str, host: graph.Host) -> Iterable[tuple[str, ObjectRef]]:
     if host.https is not None and host.https.secret is not None:
         for root in host.roots:
             yield str(host.https.secret), root
-
-
-def _runtime(engine: Engine) -> _Resources:
-    layer = runtime.layer()
-    return engine.collection("runtime", (frozenset((layer.name,)),), lambda _, name: resource(name, layer))

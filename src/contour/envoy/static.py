@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contour.envoy import hcm, listener, names, pb
+from contour.envoy import hcm, listener, metrics, names, pb
 from contour.envoy.options import Options
 
 STATS_HEALTH = "stats-health"
+STATS = "stats"
+HEALTH = "health"
+ENFORCED_HEALTH = "health-om-enforced"
 ADMIN = "envoy-admin"
 
 _READY = "/ready"
@@ -31,15 +34,27 @@ _ROUTER = pb.HttpFilter(name="envoy.filters.http.router", typed_config=pb.pack(p
 _GET = pb.HeaderMatcher(name=":method", string_match=pb.StringMatcher(exact="GET", ignore_case=True))
 
 
-def listeners(options: Options) -> tuple[pb.Listener, ...]:
-    """Statistics and readiness always, administration unless its port is 0."""
-    stats = _listener(STATS_HEALTH, "stats", options.stats_address, options.stats_port, (_READY, *_STATS))
-    if not options.admin_port:
-        return (stats,)
-    return stats, _listener(ADMIN, ADMIN, _ADMIN_ADDRESS, options.admin_port, _ADMIN_PATHS)
+def listeners(options: Options, source: pb.ConfigSource) -> tuple[pb.Listener, ...]:
+    """Statistics and readiness always, administration unless its port is 0. `source`: of certificates."""
+    stats = (options.stats_address, options.stats_port)
+    found = []
+    if options.health is None:
+        found.append(_listener(STATS_HEALTH, STATS, stats, (_READY, *_STATS)))
+    else:
+        found.append(_listener(STATS, STATS, stats, _STATS))
+        found.append(_listener(HEALTH, STATS, options.health, (_READY,)))
+    if options.stats_tls is not None:
+        found[0].filter_chains[0].transport_socket.CopyFrom(metrics.transport_socket(options.stats_tls, source))
+    if options.enforced_health is not None:
+        enforced = _listener(ENFORCED_HEALTH, STATS, options.enforced_health, (_READY,))
+        enforced.ignore_global_conn_limit = False
+        found.append(enforced)
+    if options.admin_port:
+        found.append(_listener(ADMIN, ADMIN, (_ADMIN_ADDRESS, options.admin_port), _ADMIN_PATHS))
+    return tuple(found)
 
 
-def _listener(name: str, stat_prefix: str, address: str, port: int, paths: Sequence[str]) -> pb.Listener:
+def _listener(name: str, stat_prefix: str, endpoint: tuple[str, int], paths: Sequence[str]) -> pb.Listener:
     manager = pb.HttpConnectionManager(
         stat_prefix=stat_prefix,
         route_config=pb.RouteConfiguration(
@@ -50,7 +65,7 @@ def _listener(name: str, stat_prefix: str, address: str, port: int, paths: Seque
     )
     return pb.Listener(
         name=name,
-        address=listener.socket_address(address, port),
+        address=listener.socket_address(*endpoint),
         filter_chains=[pb.FilterChain(filters=[hcm.network_filter(manager)])],
         socket_options=listener.KEEPALIVE,
         ignore_global_conn_limit=True,  # an overloaded Envoy must still say that it is

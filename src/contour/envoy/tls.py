@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from contour.dag import graph
 from contour.envoy import pb
-from contour.envoy.options import DEFAULT_CIPHER_SUITES, Options
+from contour.envoy.options import DEFAULT_CIPHER_SUITES, HTTPVersion, Options
 
 _SOCKET = "envoy.transport_sockets.tls"
 _VERSIONS = {
@@ -14,7 +14,7 @@ _VERSIONS = {
     "1.3": pb.TlsParameters.TLSv1_3,
 }
 _ALPN = {"h2": ("h2",), "tls": ()}
-HTTP_ALPN = ("h2", "http/1.1")  # preference of h2 first
+_HTTP_ALPN: tuple[tuple[HTTPVersion, str], ...] = (("2", "h2"), ("1.1", "http/1.1"))  # preference of h2 first
 
 _UPSTREAM_PARAMETERS = pb.TlsParameters(
     tls_minimum_protocol_version=pb.TlsParameters.TLSv1_2,
@@ -56,6 +56,10 @@ def _upstream_validation(validation: graph.UpstreamValidation) -> pb.Certificate
     )
 
 
+def http_alpn(options: Options) -> list[str]:
+    return [protocol for version, protocol in _HTTP_ALPN if version in options.http_versions]
+
+
 def downstream(
     secret_name: str,
     source: pb.ConfigSource,
@@ -63,9 +67,12 @@ def downstream(
     *,
     min_tls: str,
     max_tls: str,
-    alpn: Sequence[str] = HTTP_ALPN,
+    alpn: Sequence[str] | None = None,
 ) -> pb.TransportSocket:
-    """The context of a filter chain: the host may narrow the versions that the settings allow, never widen them."""
+    """The context of a filter chain: the host may narrow the versions that the settings allow, never widen them.
+
+    `alpn`: None for those of the HTTP versions that the settings allow.
+    """
     return _socket(
         pb.DownstreamTlsContext(
             common_tls_context=pb.CommonTlsContext(
@@ -73,9 +80,10 @@ def downstream(
                     tls_minimum_protocol_version=_VERSIONS[max(options.min_tls, min_tls)],
                     tls_maximum_protocol_version=_VERSIONS[min(options.max_tls, max_tls)],
                     cipher_suites=options.cipher_suites,
+                    ecdh_curves=options.ecdh_curves,
                 ),
                 tls_certificate_sds_secret_configs=[pb.SdsSecretConfig(name=secret_name, sds_config=source)],
-                alpn_protocols=alpn,
+                alpn_protocols=http_alpn(options) if alpn is None else alpn,
             )
         )
     )

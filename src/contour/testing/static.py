@@ -110,6 +110,7 @@ def _unchecked(configuration: Json) -> Json:
 def _name_secrets(context: Json) -> None:
     for one in context["common_tls_context"].get("tls_certificate_sds_secret_configs", []):
         one.pop("sds_config", None)
+    context["common_tls_context"].get("validation_context_sds_secret_config", {}).pop("sds_config", None)
 
 
 def _cluster(cluster: Json, endpoints: Mapping[str, Json]) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contour.envoy import pb
+from contour.envoy.options import Compression
 
 NAME = "envoy.filters.http.compressor"
 
@@ -36,11 +37,15 @@ _CONTENT_TYPES = (
 )
 
 
-def http_filter() -> pb.HttpFilter:
+_LIBRARIES: dict[Compression, type[pb.Message]] = {"gzip": pb.Gzip, "brotli": pb.Brotli, "zstd": pb.Zstd}
+
+
+def http_filter(algorithm: Compression) -> pb.HttpFilter:
+    """`algorithm` is not `disabled`; its settings are Envoy's defaults."""
     direction = pb.Compressor.ResponseDirectionConfig(
         common_config=pb.Compressor.CommonDirectionConfig(content_type=_CONTENT_TYPES)
     )
-    library = pb.TypedExtensionConfig(name="gzip", typed_config=pb.pack(pb.Gzip()))
+    library = pb.TypedExtensionConfig(name=algorithm, typed_config=pb.pack(_LIBRARIES[algorithm]()))
     return pb.HttpFilter(
         name=NAME,
         typed_config=pb.pack(pb.Compressor(compressor_library=library, response_direction_config=direction)),

@@ -23,13 +23,13 @@ from contour.envoy.filters import (
     rbac,
     router,
 )
-from contour.envoy.options import Options
+from contour.envoy.options import Compression, Options
 
 Kind = Literal["http", "https", "scoped_http", "scoped_https"]
 
 
 # Filters of single chains.
-Own = Literal["cookies", "jwt_authn", "ext_authz", "ratelimit"]
+Own = Literal["compressor", "cookies", "jwt_authn", "ext_authz", "ratelimit"]
 
 
 class _Row(NamedTuple):
@@ -48,7 +48,12 @@ _ONE_CHAIN_OR_CLASSIC: frozenset[Kind] = frozenset(("http", "https", "scoped_htt
 
 TABLE = (
     _Row(misdirected.http_filter, _CLASSIC_TLS, "before all others: none may act on a request for another host"),
-    _Row(compressor.http_filter, _ALL, "first of the response path's last: it compresses what all others made"),
+    _Row(
+        None,
+        frozenset(),
+        "first of the response path's last: it compresses what all others made",
+        own="compressor",
+    ),
     _Row(grpc_web.http_filter, _ALL, "before whatever reads gRPC: from here on the request is plain gRPC"),
     _Row(grpc_stats.http_filter, _ALL, "after grpc_web, so that calls from browsers are counted as what they are"),
     _Row(cors.http_filter, _ALL, "answers preflights, which carry no credentials, before anything asks for some"),
@@ -84,11 +89,11 @@ TABLE = (
 
 def http_filters(
     kind: Kind,
-    options: Options,  # noqa: ARG001 (compression and services)
+    options: Options,
     own: Mapping[Own, pb.HttpFilter | None] | None = None,
 ) -> tuple[pb.HttpFilter, ...]:
     """`own`: what this chain has besides those of its kind; None for nothing."""
-    own = own or {}
+    own = {"compressor": _compressor(options.compression), **(own or {})}
     found: list[pb.HttpFilter] = []
     for row in TABLE:
         if row.build is not None and kind in row.kinds:
@@ -96,6 +101,11 @@ def http_filters(
         elif row.own is not None and (one := own.get(row.own)) is not None:
             found.append(one)
     return tuple(found)
+
+
+@lru_cache
+def _compressor(algorithm: Compression) -> pb.HttpFilter | None:
+    return None if algorithm == "disabled" else compressor.http_filter(algorithm)
 
 
 @lru_cache
