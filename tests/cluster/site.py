@@ -86,3 +86,12 @@ def events(api: Api, about: Object) -> list[tuple[str, str, str]]:
     selector = f"involvedObject.name={about['metadata']['name']},involvedObject.kind={about['kind']}"
     found = api.list("v1", "Event", about["metadata"]["namespace"], fieldSelector=selector)
     return [(event["type"], event["reason"], event["message"]) for event in found]
+
+
+def wait_until(condition: Any, timeout: float = 5) -> None:
+    """For what can only be asked: another process's metrics, a list of Events."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not in {timeout} s")
+        time.sleep(0.02)

@@ -74,13 +74,14 @@ def test_classic_is_the_reference_s_own() -> None:
 def test_scoped_is_one_delta_stream() -> None:
     config = bootstrap(Settings())
     ads = {"ads": {}, "resource_api_version": "V3"}
+    back_off = {"retry_back_off": {"base_interval": "0.1s", "max_interval": "2s"}}
     assert config["dynamic_resources"] == {
         "lds_config": ads,
         "cds_config": ads,
         "ads_config": {
             "api_type": "DELTA_GRPC",
             "transport_api_version": "V3",
-            "grpc_services": [_GRPC],
+            "grpc_services": [{"envoy_grpc": {**_GRPC["envoy_grpc"], "retry_policy": back_off}}],
             "set_node_on_first_message_only": True,
         },
     }

@@ -112,23 +112,21 @@ def _settled(read: Any, process: dict[str, Any]) -> Any:
 
 def _election(process: dict[str, Any]) -> Any:
     from contour.control.serve_options import Election
+    from contour.kube.lease import Timing, TimingError
 
     if process["disable_leader_election"]:
         return None
-    named = process["leader_election_resource_namespace"]
-    election = Election(
-        namespace=named or os.environ.get("CONTOUR_NAMESPACE", _NAMESPACE),
-        name=process["leader_election_resource_name"],
-        lease_duration=process["leader_election_lease_duration"],
-        renew_deadline=process["leader_election_renew_deadline"],
-        retry_period=process["leader_election_retry_period"],
+    timing = Timing(
+        process["leader_election_lease_duration"],
+        process["leader_election_renew_deadline"],
+        process["leader_election_retry_period"],
     )
-    if not election.lease_duration > election.renew_deadline > election.retry_period:
-        raise click.UsageError(
-            "--leader-election-lease-duration must be above --leader-election-renew-deadline, and that above "
-            "--leader-election-retry-period"
-        )
-    return election
+    try:
+        timing.check()
+    except TimingError as error:
+        raise click.UsageError(str(error)) from error
+    namespace = process["leader_election_resource_namespace"] or os.environ.get("CONTOUR_NAMESPACE", _NAMESPACE)
+    return Election(namespace, process["leader_election_resource_name"], timing)
 
 
 def _names() -> list[str]:

@@ -85,7 +85,7 @@ class _Run:
         try:
             await server.start()
             (self._directory / "envoy.json").write_text(json.dumps(_bootstrap(self._directory)))
-            await until(stop, self._source(), self._loop.run(), self._supervisor.run(), self._readiness())
+            await until(stop.wait(), self._source(), self._loop.run(), self._supervisor.run(), self._readiness())
         finally:
             await server.stop()
             self._display.close()

@@ -15,6 +15,7 @@ from contour.control.health import Pages
 from contour.control.loop import Event, Loop
 from contour.control.metrics import Metrics
 from contour.control.pipeline import Pipeline
+from contour.control.serve_leader import Leadership
 from contour.control.serve_log import Logger
 from contour.control.serve_options import Options
 from contour.control.serve_status import Statuses
@@ -74,6 +75,7 @@ class _Serve:
         self._metrics = Metrics(self._loop, self._statuses, name)
         self._pages = Pages(self._check, self._metrics.exposition)
         self._server = Server(self._loop.hub_of)
+        self._leadership = Leadership(client, options.election, self._statuses, log)
         self._built = asyncio.Event()
         self._first: list[Event] | None = []  # until everything has been read
         self._watches = Watches(
@@ -92,9 +94,8 @@ class _Serve:
                 await self._pages.start(health, metrics)
             except OSError as error:
                 raise ServeError(f"cannot serve metrics and health: {error}") from error
-            await until(stop, self._watches.run(), self._loop.run(), self._serve_xds(), self._lead())
+            await until(self._end(stop), self._watches.run(), self._loop.run(), self._serve_xds(), self._lead())
         finally:
-            # The Lease is free by now, so that another replica writes while our Envoys go there.
             await self._statuses.stop()
             await self._server.stop()
             await self._pages.stop()
@@ -146,10 +147,15 @@ class _Serve:
         await asyncio.Event().wait()
 
     async def _lead(self) -> None:
-        """Only the leader writes; everything else goes on without it."""
+        """Who has nothing to write yet does not stand."""
         await self._built.wait()
-        self._statuses.lead(True)
-        await asyncio.Event().wait()
+        await self._leadership.run()
+
+    async def _end(self, stop: asyncio.Event) -> None:
+        """Envoys are served until the Lease is free for another replica."""
+        await stop.wait()
+        self._log.info("stopping")
+        await self._leadership.give_up()
 
     async def _check(self) -> str | None:
         try:

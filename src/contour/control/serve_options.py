@@ -5,16 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from contour.control.settings import Settings
+from contour.kube.lease import Timing
 
 
 class Election(msgspec.Struct, frozen=True, gc=False):
-    """Where the Lease is, and its durations in seconds."""
+    """Where the Lease is, and how long it holds."""
 
     namespace: str
-    name: str = "leader-elect"
-    lease_duration: float = 15.0
-    renew_deadline: float = 10.0
-    retry_period: float = 2.0
+    name: str
+    timing: Timing
 
 
 class Options(msgspec.Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""The end of a mode: signals set an event, and work runs until it is set."""
+"""The end of a mode: signals set an event, and work runs until then."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def signals() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-async def until(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> None:
-    """Run all of this until the event; whatever fails ends it."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in (stop.wait(), *work)]
+async def until(end: Coroutine[Any, Any, Any], *work: Coroutine[Any, Any, None]) -> None:
+    """Run all of this until `end` returns; whatever fails or returns ends it too."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in (end, *work)]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

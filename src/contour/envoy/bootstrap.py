@@ -103,7 +103,7 @@ def bootstrap(settings: Settings) -> Json:
         config["dynamic_resources"]["ads_config"] = {
             "api_type": "DELTA_GRPC",
             "transport_api_version": "V3",
-            "grpc_services": [_grpc_service()],
+            "grpc_services": [_reconnecting(_grpc_service())],
             "set_node_on_first_message_only": True,  # the node is 61 KB with its list of extensions (envoy.md §3)
         }
     if overload := _overload_manager(settings):
@@ -143,6 +143,15 @@ def _config_source(settings: Settings) -> Json:
 
 def _grpc_service() -> Json:
     return {"envoy_grpc": {"cluster_name": XDS_CLUSTER, "authority": XDS_CLUSTER}}
+
+
+def _reconnecting(service: Json) -> Json:
+    """Back soon when a replica of the server goes: by itself Envoy waits up to half a second, and up to 30 s later on.
+
+    Each wait is anything up to the interval, so that many Envoys do not come back at once.
+    """
+    service["envoy_grpc"]["retry_policy"] = {"retry_back_off": {"base_interval": "0.1s", "max_interval": "2s"}}
+    return service
 
 
 def _scoped() -> Json:

@@ -17,6 +17,7 @@ from contour.envoy.bootstrap import Settings as BootstrapSettings
 from contour.envoy.bootstrap import bootstrap
 from contour.testing.envoy import Envoy, free_port
 
+_PROGRAM = (sys.executable, "-c", "from contour.cli import main; main()")
 _SERVES = re.compile(r'msg="serving xDS"')
 
 
@@ -27,9 +28,8 @@ class ServeError(Exception):
 class Serving:
     """One replica, on ports of its own, without TLS unless flags say otherwise. `lines` is its log."""
 
-    def __init__(self, kubeconfig: Path, *flags: str, program: tuple[str, ...] = ()) -> None:
-        self.xds_port, self.http_port = free_port(), free_port()
-        self._program = program or (sys.executable, "-c", "from contour.cli import main; main()")
+    def __init__(self, kubeconfig: Path, *flags: str, xds_port: int = 0) -> None:
+        self.xds_port, self.http_port = xds_port or free_port(), free_port()
         secure = any(flag.startswith("--contour-cafile") for flag in flags)
         self.arguments = [
             "serve", f"--kubeconfig={kubeconfig}", f"--xds-port={self.xds_port}", f"--http-port={self.http_port}",
@@ -50,7 +50,7 @@ class Serving:
     def launch(self) -> None:
         """Start without waiting; killed when the thread that calls this ends."""
         self._process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "--", *self._program, *self.arguments],
+            ["setpriv", "--pdeathsig", "KILL", "--", *_PROGRAM, *self.arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
@@ -85,10 +85,16 @@ class Serving:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as answer:
             return str(answer.read().decode())
 
-    def envoy(self, **settings: Any) -> Envoy:
-        """An Envoy that this replica is to serve; `settings` of its bootstrap."""
+    def envoy(self, *others: Serving, **settings: Any) -> Envoy:
+        """An Envoy that this replica is to serve, or one of the others; `settings` of its bootstrap."""
         config = dict(bootstrap(BootstrapSettings(xds_port=self.xds_port, **settings)))
         del config["admin"]
+        (locality,) = config["static_resources"]["clusters"][0]["load_assignment"]["endpoints"]
+        for other in others:
+            (endpoint,) = bootstrap(BootstrapSettings(xds_port=other.xds_port, **settings))["static_resources"][
+                "clusters"
+            ][0]["load_assignment"]["endpoints"][0]["lb_endpoints"]
+            locality["lb_endpoints"].append(endpoint)
         return Envoy(config, arguments=("--service-cluster", "test", "--service-node", f"test-{self.xds_port}"))
 
     def memory(self) -> int:
