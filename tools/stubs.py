@@ -15,7 +15,8 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor
 from grpc_tools import protoc
 
-import contour.envoy.pb  # noqa: F401  # loads every descriptor that the program uses
+import contour.envoy.pb  # loads every descriptor that the program uses
+import contour.testing.authorization  # noqa: F401  # and its tests
 
 OUT = Path(__file__).parent.parent / "stubs"
 

@@ -61,7 +61,7 @@ class World:
     A free port found beforehand is not free for long: Envoy shares it (SO_REUSEPORT) with whoever was given it meanwhile.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, graph: GraphOptions = GraphOptions()) -> None:  # noqa: B008 - frozen
         self.authority = Authority()
         self.envoys: list[Envoy] = []
         self.reports: list[str] = []
@@ -72,7 +72,7 @@ class World:
                 stats_address=_LOOPBACK, stats_port=0, admin_port=0,
                 http_access_log="/dev/null", https_access_log="/dev/null",
             ),
-            graph=GraphOptions(loopback_endpoints=True),
+            graph=msgspec.structs.replace(graph, loopback_endpoints=True),
         )  # fmt: skip
         self._addresses: dict[tuple[Envoy, str], Address] = {}
         self._backends: dict[str, Backend] = {}
