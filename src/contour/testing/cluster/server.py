@@ -7,6 +7,7 @@ account that exists gets a real token of the server (`Cluster.service_account`),
 from __future__ import annotations
 
 import importlib
+import json
 import ssl
 import tempfile
 import urllib.request
@@ -42,10 +43,12 @@ class Cluster:
     """Use as a context manager, or call `start` and `stop`. `crds` False leaves out Contour's own CRDs.
 
     `fairness` False leaves out API priority and fairness: benchmarks load faster than it lets one client.
+    `audit`: a user whose requests are written down, for `audited`.
     """
 
-    def __init__(self, *, crds: bool = True, fairness: bool = True) -> None:
+    def __init__(self, *, crds: bool = True, fairness: bool = True, audit: str = "") -> None:
         self._crds = crds
+        self._audit = audit
         self._stack = ExitStack()
         self._fairness = fairness
         self._authority = Authority("cluster authority")
@@ -113,6 +116,11 @@ class Cluster:
         file.chmod(0o600)
         return file
 
+    def audited(self) -> list[Object]:
+        """The audit events of the user's requests so far, as soon as they were answered (or a watch was begun)."""
+        log = self.directory / "audit.log"
+        return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+
     def start_controllers(self) -> Server:
         """kube-controller-manager, until the cluster stops. Nodes there are none: Pods stay as a test makes them."""
         server = Server(
@@ -179,9 +187,26 @@ class Cluster:
                 "--disable-admission-plugins=ServiceAccount",
                 "--max-requests-inflight=3000", "--max-mutating-requests-inflight=1500",
                 f"--enable-priority-and-fairness={str(self._fairness).lower()}", "--profiling=false",
+                *self._audit_flags(),
             ],
             network=self.network, log=at / "kube-apiserver.log", ready=ready,
         )  # fmt: skip
+
+    def _audit_flags(self) -> list[str]:
+        if not self._audit:
+            return []
+        policy = self.directory / "audit.yaml"
+        rules = [{"level": "Metadata", "users": [self._audit]}, {"level": "None"}]
+        content = {
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],
+            "rules": rules,
+        }
+        policy.write_text(yaml.safe_dump(content), encoding="utf-8")
+        # Blocking: what was answered is written down.
+        log = f"--audit-log-path={self.directory}/audit.log"
+        return [f"--audit-policy-file={policy}", log, "--audit-log-mode=blocking"]
 
 
 def _etcd_ready() -> bool:
