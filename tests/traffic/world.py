@@ -61,7 +61,8 @@ class World:
     A free port found beforehand is not free for long: Envoy shares it (SO_REUSEPORT) with whoever was given it meanwhile.
     """
 
-    def __init__(self, directory: Path, graph: GraphOptions = GraphOptions()) -> None:  # noqa: B008 - frozen
+    def __init__(self, directory: Path, graph: GraphOptions = GraphOptions(), first: str = "") -> None:  # noqa: B008
+        """`first`: objects that the options refer to."""
         self.authority = Authority()
         self.envoys: list[Envoy] = []
         self.reports: list[str] = []
@@ -83,7 +84,7 @@ class World:
         self._thread.start()
         self._call(self._serve())
         self.certificate("base/base", "base.test")
-        self.apply(_BASE)
+        self.apply(first + _BASE)
         self._base = dict(self._objects)
 
     def close(self) -> None:
