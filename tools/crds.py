@@ -1,4 +1,5 @@
-"""Writes the CRDs that we ship, `src/contour/api/crds/*.yaml` and all of them for an installation, from the tables of httpproxy.md §1.
+"""Writes the CRDs that we ship, `src/contour/api/crds/*.yaml` and all of them for an installation, from the tables of
+httpproxy.md §1 and operations.md §12.2.
 
     python tools/crds.py            write them
     python tools/crds.py --check    exit 1 if they are not what this file says
@@ -21,6 +22,8 @@ DIRECTORY = ROOT / "src" / "contour" / "api" / "crds"
 INSTALLED = ROOT / "examples" / "contour" / "01-crds.yaml"
 
 Schema = dict[str, Any]
+
+HEPTIO = "contour.heptio.com"
 
 # --- patterns (httpproxy.md §1) -----------------------------------------------------------------------------------
 
@@ -639,6 +642,82 @@ EXTENSION_SPEC = struct(
 )
 
 
+# --- contour.heptio.com/v1beta1 (operations.md §12.2) ----------------------------------------------------------------
+
+# What the status tells in its own words (ports, weights, wildcards) is not refused here: an old manifest must get there.
+DELEGATE = struct("", "name", name=text("Name."), namespace=text("Namespace; that of this object if absent."))
+INGRESSROUTE_SERVICES = array(
+    struct(
+        "",
+        "name port",
+        name=text("Service of this namespace."),
+        port=int64("Port of the Service, from 1 to 65535."),
+        weight=int64("Share of the requests; all zero or absent: equal shares."),
+        strategy=text("RoundRobin, WeightedLeastRequest, Random or Cookie."),
+        healthCheck=struct(
+            "How Envoy finds out whether an endpoint is well.",
+            "path",
+            path=text("Path of the request."),
+            host=text("Host of the request; contour-envoy-healthcheck if absent."),
+            intervalSeconds=int64("Seconds between checks; 10 if absent."),
+            timeoutSeconds=int64("Seconds until a check has failed; 2 if absent."),
+            unhealthyThresholdCount=uint32("Failures that make an endpoint unhealthy; 3 if absent."),
+            healthyThresholdCount=uint32("Successes that make an endpoint healthy; 2 if absent."),
+        ),
+        validation=struct(
+            "How the certificate of the backend is checked; for Services annotated with upstream-protocol.tls.",
+            "caSecret subjectName",
+            caSecret=text("Secret of this namespace with ca.crt."),
+            subjectName=text("Name that the certificate must have."),
+        ),
+    ),
+    "Where requests go.",
+)
+INGRESSROUTE_SPEC = struct(
+    "",
+    "",
+    virtualhost=struct(
+        "Makes this object a root.",
+        "",
+        fqdn=text("Host name; required, without wildcards."),
+        tls=struct(
+            "TLS for this host.",
+            "",
+            secretName=text("Secret with certificate and key: name or namespace/name."),
+            minimumProtocolVersion=text("1.2 or 1.3; older versions are not served any more."),
+            passthrough=flag("TLS is for the backend of tcpproxy to terminate; without secretName."),
+        ),
+    ),
+    routes=array(
+        struct(
+            "",
+            "match",
+            match=text("Path prefix; with the prefix of the delegating route in it."),
+            services=INGRESSROUTE_SERVICES,
+            delegate={"description": "The IngressRoute that has the routes below this prefix.", **DELEGATE},
+            enableWebsockets=flag("Requests may become WebSockets."),
+            permitInsecure=flag("Answer plain requests, too, instead of redirecting them to https."),
+            prefixRewrite=text("What the prefix is replaced with."),
+            timeoutPolicy=struct("", "", request=text("Time for the whole response; infinity for no limit.")),
+            retryPolicy=struct(
+                "Retries of answers 5xx.",
+                "",
+                count=uint32("Number of retries; 1 if absent."),
+                perTryTimeout=text("Time for each try."),
+            ),
+        ),
+        "Routes of this host, or below the prefix that was delegated.",
+    ),
+    tcpproxy=struct(
+        "Forwards connections of this host, with TLS.",
+        "",
+        services=INGRESSROUTE_SERVICES,
+        delegate={"description": "The IngressRoute that has the services.", **DELEGATE},
+    ),
+)
+INGRESSROUTE_STATUS = struct("", "", currentStatus=text("valid, invalid or orphaned."), description=text("Why."))
+
+
 # --- the definitions ----------------------------------------------------------------------------------------------
 
 
@@ -649,12 +728,13 @@ def definition(
     about: str,
     *,
     spec: Schema,
-    status: Schema,
+    status: Schema | None,
     columns: tuple[tuple[str, str], ...] = (),
+    group: str = "projectcontour.io",
     version_name: str = "v1",
     required: str = "metadata spec",
 ) -> Schema:
-    """A CustomResourceDefinition of `projectcontour.io`."""
+    """A CustomResourceDefinition; without `status` there is no such member and no subresource."""
     version: Schema = {
         "name": version_name,
         "served": True,
@@ -668,13 +748,14 @@ def definition(
                     "kind": {"type": "string"},
                     "metadata": {"type": "object"},
                     "spec": spec,
-                    "status": status,
                 },
                 "required": required.split(),
             }
         },
-        "subresources": {"status": {}},
     }
+    if status is not None:
+        version["schema"]["openAPIV3Schema"]["properties"]["status"] = status
+        version["subresources"] = {"status": {}}
     if columns:
         version["additionalPrinterColumns"] = [
             {"name": title, "type": "string", "jsonPath": path} for title, path in columns
@@ -682,9 +763,9 @@ def definition(
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.projectcontour.io"},
+        "metadata": {"name": f"{plural}.{group}"},
         "spec": {
-            "group": "projectcontour.io",
+            "group": group,
             "scope": "Namespaced",
             "names": {
                 "kind": kind,
@@ -734,6 +815,33 @@ DEFINITIONS = [
         version_name="v1alpha1",
         required="metadata",
     ),
+    definition(
+        "IngressRoute",
+        "ingressroutes",
+        [],
+        "What HTTPProxy was before: routes of a host, or a part of them that others delegate to.",
+        spec=INGRESSROUTE_SPEC,
+        status=INGRESSROUTE_STATUS,
+        columns=(
+            ("FQDN", ".spec.virtualhost.fqdn"),
+            ("TLS Secret", ".spec.virtualhost.tls.secretName"),
+            ("First route", ".spec.routes[0].match"),
+            ("Status", ".status.currentStatus"),
+            ("Status Description", ".status.description"),
+        ),
+        group=HEPTIO,
+        version_name="v1beta1",
+    ),
+    definition(
+        "TLSCertificateDelegation",
+        "tlscertificatedelegations",
+        [],
+        "Lets other namespaces use Secrets of this one; as the kind of projectcontour.io.",
+        spec=DELEGATION_SPEC,
+        status=None,
+        group=HEPTIO,
+        version_name="v1beta1",
+    ),
 ]
 
 
@@ -752,7 +860,10 @@ def render(crd: Schema) -> str:
 
 def main(arguments: list[str]) -> int:
     stale = []
-    texts = {DIRECTORY / f"{crd['spec']['names']['plural']}.yaml": render(crd) for crd in DEFINITIONS}
+    texts = {}
+    for crd in DEFINITIONS:
+        group, plural = crd["spec"]["group"], crd["spec"]["names"]["plural"]
+        texts[DIRECTORY / (f"{plural}.{group}.yaml" if group == HEPTIO else f"{plural}.yaml")] = render(crd)
     texts[INSTALLED] = "---\n".join(texts.values())
     for path, text_ in texts.items():
         if "--check" in arguments:

@@ -1,6 +1,8 @@
-"""Write docs/cli.md from the commands themselves; a test fails when the page is out of date.
+"""Write the reference pages from what they are about; a test fails when one is out of date.
 
-Usage: python tools/reference.py
+docs/cli.md comes from the commands, docs/kinds/*.md from the schemas of the kinds.
+
+Usage: python -m tools.reference
 """
 
 from __future__ import annotations
@@ -9,21 +11,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from tools import kinds
 
+from contour.api import crds
 from contour.cli import contour
 
-PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
+DOCS = Path(__file__).parent.parent / "docs"
 _HEAD = """# Commands and flags
 
-Written by `tools/reference.py`. Flags take `--flag=value` or `--flag value`; a boolean takes no value and has an inverse
+Written by `python -m tools.reference`. Flags take `--flag=value` or `--flag value`; a boolean takes no value and has an inverse
 `--no-flag` where that means something; `@file` stands for the lines of that file. A usage error is one line on stderr
 and exit status 1.
 """
 
 
-def page() -> str:
-    """The whole page."""
-    return "\n".join([_HEAD, *_commands(contour, "contour")])
+def pages() -> dict[Path, str]:
+    """Text by the file that it belongs in."""
+    found = {DOCS / "cli.md": "\n".join([_HEAD, *_commands(contour, "contour")])}
+    return found | {DOCS / "kinds" / f"{kind.lower()}.md": kinds.page(kind) for kind in crds.NAMES}
 
 
 def _commands(group: click.Group, path: str) -> Iterator[str]:
@@ -56,4 +61,6 @@ def _row(parameter: click.Parameter) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    for path, text in pages().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")

@@ -21,7 +21,8 @@ TRACES = Path(__file__).parents[3] / "shared" / "traces"
 
 
 def obj(kind, /, **fields):
-    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "a", "namespace": "ns"}, **fields}
+    name = kind.kind.partition(".")[0]
+    return {"apiVersion": kind.api_version, "kind": name, "metadata": {"name": "a", "namespace": "ns"}, **fields}
 
 
 def both(mapping):

@@ -44,6 +44,7 @@ def collections(pipeline: Pipeline) -> dict[str, Collection[Any, Any]]:
     found: dict[str, Collection[Any, Any]] = {
         "hosts": pipeline.graph.hosts,
         "proxies": pipeline.graph.proxies,
+        "ingressroutes": pipeline.graph.ingressroutes,
         "statuses": pipeline.statuses,
     }
     for name in BOTH:
@@ -173,6 +174,8 @@ def _tell(sequence: Sequence) -> None:
         for condition in status.get("conditions", ()):
             for error in condition.get("errors", ()):
                 event(f"{error['type']} {error['reason']}")
+        if "conditions" not in status and "description" in status:
+            event(f"IngressRoute {status['description'].split(':')[0][:40]}")
 
 
 @settings(max_examples=max(20, EXAMPLES // 4), deadline=None, suppress_health_check=[HealthCheck.too_slow])

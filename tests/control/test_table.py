@@ -113,3 +113,22 @@ def test_the_first_rows_are_those_that_need_attention() -> None:
     seen.drop("HTTPProxy", "a")
     assert [one.host for one in seen.hosts.first(2)[0]] == ["b.test", "c.test"]
     assert [one.host for one in seen.hosts.rows()] == ["b.test", "c.test", "d.test"]
+
+
+def route(name: str, fqdn: str = "", **route: Any) -> dict[str, Any]:
+    root = {"virtualhost": {"fqdn": fqdn}} if fqdn else {}
+    return obj("contour.heptio.com/v1beta1", "IngressRoute", name, {**root, "routes": [{"match": "/", **route}]})
+
+
+def test_ingressroutes_have_rows_beside_proxies_of_their_name() -> None:
+    seen = Seen()
+    services = [{"name": "web", "port": 80}]
+    seen.take(service(), proxy("a", fqdn="a.test"), route("a", "b.test", delegate={"name": "child"}))
+    orphan = "this IngressRoute is not part of a delegation chain from a root IngressRoute"
+    mine = Row("b.test", ObjectRef("IngressRoute", "shop", "a"), "valid")
+    assert seen.hosts.rows() == [Row("a.test", ObjectRef("HTTPProxy", "shop", "a"), "valid"), mine]
+    seen.take(route("child", services=services))
+    assert len(seen.hosts.rows()) == 2
+    changed, gone = seen.drop("IngressRoute", "a")
+    assert (changed, gone) == ([Row("", ObjectRef("IngressRoute", "shop", "child"), "orphaned", orphan)], [mine])
+    assert [row.object.kind for row in seen.hosts.rows()] == ["IngressRoute", "HTTPProxy"]

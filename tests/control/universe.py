@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
-from tests.dag.world import Mapping, delegation, ingress, obj, proxy, root, secret, service, to
+from tests.dag.world import Mapping, delegation, ingress, ingressroute, obj, proxy, root, secret, service, to
 
 from contour.testing.certs import Authority, Pair
 
@@ -289,13 +289,88 @@ def _proxies(own: Sequence[str], host: st.SearchStrategy[str], most: int) -> st.
 
 roots, children = _proxies(NAMES, hosts, 2), _proxies(CHILDREN, st.just(""), 1)
 
+# --- ingressroutes ------------------------------------------------------------------------------------------------
+
+_ROUTE_FIELDS: tuple[Mapping, ...] = (
+    {},
+    {"permitInsecure": True},
+    {"enableWebsockets": True},
+    {"prefixRewrite": "/new"},
+    {"timeoutPolicy": {"request": "soon"}},
+    {"retryPolicy": {"count": 2}},
+)
+_ROUTE_SERVICES: tuple[Mapping, ...] = (
+    {},
+    {"weight": 3},
+    {"strategy": "Cookie"},
+    {"healthCheck": {"path": "/up"}},
+    {"validation": {"caSecret": "ca", "subjectName": "web.test"}},
+    {"port": 81},
+    {"weight": -1},
+    {"healthCheck": {"path": "/up", "intervalSeconds": -1}},  # Envoy refuses it
+)
+
+
+def _legacy_route(match: str, backends: list[tuple[str, Mapping]], to: str, fields: Mapping) -> Mapping:
+    """To services, or to another IngressRoute, or (a mistake) to both."""
+    found: Mapping = {"match": match} | fields
+    if backends:
+        found["services"] = [{"name": name, "port": 80} | backend for name, backend in backends]
+    if to:
+        namespace, _, name = to.rpartition("/")
+        found["delegate"] = {"name": name} | ({"namespace": namespace} if namespace else {})
+    return found
+
+
+_legacy_services = st.lists(
+    st.tuples(st.sampled_from(SERVICES), mostly(_ROUTE_SERVICES[:5], _ROUTE_SERVICES[5:])), min_size=1, max_size=2
+)
+_legacy_matches = mostly(("/", "/p", "/p/q"), ("", "x", "/pq"))
+_delegates = st.sampled_from(("d", "team/d", "e", "shop/a"))
+_legacy_routes = st.one_of(
+    st.builds(_legacy_route, _legacy_matches, _legacy_services, st.just(""), st.sampled_from(_ROUTE_FIELDS)),
+    st.builds(_legacy_route, _legacy_matches, st.just([]), _delegates, st.just({})),
+    st.builds(_legacy_route, _legacy_matches, _legacy_services, mostly(("",), ("d",)), st.just({})),
+)
+
+
+def _ingressroute(
+    name: str, since: str, metadata: Mapping, host: str, tls: Mapping, routes: list[Mapping], tcp: Mapping
+) -> Mapping:
+    spec: dict[str, Any] = {"routes": routes} | tcp
+    return ingressroute(name, host, since, metadata=dict(metadata), **(spec | ({"virtualhost": tls} if host else {})))
+
+
+def _ingressroutes(own: Sequence[str], host: st.SearchStrategy[str]) -> st.SearchStrategy[Mapping]:
+    return st.builds(
+        _ingressroute,
+        st.builds(_full, namespaces, st.sampled_from(own)),
+        created,
+        _metadata,
+        host,
+        st.just({}) | _tls_settings | st.just({"tls": {"passthrough": True}}),
+        st.lists(_legacy_routes, min_size=1, max_size=3),
+        mostly(
+            ({},),
+            (
+                {"tcpproxy": {"services": [{"name": "web", "port": 80}]}},
+                {"tcpproxy": {"delegate": {"name": "d"}}},
+                {"tcpproxy": {"delegate": {"name": "d"}, "services": [{"name": "web", "port": 80}]}},
+            ),
+        ),
+    )
+
+
+ingressroutes = _ingressroutes(NAMES, hosts) | _ingressroutes(CHILDREN, st.just(""))
+heptio_delegations = delegations.map(lambda one: one | {"apiVersion": "contour.heptio.com/v1beta1"})
+
 # --- all ----------------------------------------------------------------------------------------------------------
 
 # (`one_of` counts a strategy once, however often it is listed.)
 objects: st.SearchStrategy[Mapping] = st.sampled_from(
     (
         *(roots,) * 6, *(children,) * 2, *(secrets,) * 3, services, *(slices,) * 2, endpoints, delegations, ingresses,
-        load_balancers,
+        load_balancers, *(ingressroutes,) * 2, heptio_delegations,
     )
 ).flatmap(lambda kind: kind)  # fmt: skip
 
@@ -315,6 +390,10 @@ BASIS: tuple[Mapping, ...] = (
     ),
     ingress("shop/a", "one.test", DAYS[1], "cert", {"/": "web", "/p": "api"}),
     ingress("team/b", "one.test", DAYS[1], "vault/cert", {"/": "api", "/q": "web"}),
+    ingressroute("team/d", routes=[_legacy_route("/p", [("api", {})], "", {})]),
+    ingressroute(
+        "shop/r", "two.test", DAYS[1], routes=[_legacy_route("/p", [], "team/d", {})], virtualhost=_tls("cert", "")
+    ),
     _slice("shop", "s1", "web", _ADDRESSES[1], "http", True),
     _slice("shop", "s2", "web", _ADDRESSES[0], "http", True),
     delegation("vault/grant", "cert", "*"),

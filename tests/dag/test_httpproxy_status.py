@@ -120,30 +120,6 @@ def test_a_stop_before_the_routes_makes_children_orphans() -> None:
     assert errors_of(*objects, name="child") == [ORPHANED]
 
 
-@pytest.mark.parametrize(
-    ("virtualhost", "field"),
-    [
-        ({"tls": {"passthrough": True}}, "Spec.VirtualHost.TLS.Passthrough"),
-        (
-            {"tls": {"secretName": "cert", "clientValidation": {"caSecret": "ca"}}},
-            "Spec.VirtualHost.TLS.ClientValidation",
-        ),
-    ],
-)
-def test_a_host_is_not_served_without_its_protection(virtualhost: dict[str, Any], field: str) -> None:
-    world = World(*SERVICES, serving("cert"), root("site", "shop.test", virtualhost=virtualhost))
-    assert world.errors("site") == [("SpecError", "NotSupported", f"{field} is not supported")]
-    assert world.host("shop.test").http is None
-    assert world.host("shop.test").https is None
-
-
-def test_a_tcpproxy_is_not_supported() -> None:
-    spec = {"virtualhost": {"tls": {"secretName": "cert"}}, "tcpproxy": {"services": [{"name": "web", "port": 80}]}}
-    assert errors_of(serving("cert"), root("site", "shop.test", **spec)) == [
-        ("SpecError", "NotSupported", "Spec.TCPProxy is not supported")
-    ]
-
-
 def test_policies_without_protection_do_not_keep_a_host_from_being_served() -> None:
     virtualhost = {
         "authorization": {"authPolicy": {"disabled": True}},

@@ -53,6 +53,12 @@ class World:
         assert verdict is not None, f"no verdict on {name}"
         return verdict
 
+    def description(self, name: str) -> str:
+        """Of an IngressRoute: the first error, "" if it is valid."""
+        verdict = self.graph.ingressroutes.get(_ref(name))
+        assert verdict is not None, f"no verdict on {name}"
+        return verdict.errors[0].message if verdict.errors else ""
+
     def errors(self, name: str) -> list[tuple[str, str, str]]:
         return [(error.type, error.reason, error.message) for error in self.verdict(name).errors]
 
@@ -129,3 +135,23 @@ def ingress(name: str, host: str, created: str = "", tls: str = "", paths: dict[
     if tls:
         spec["tls"] = [{"hosts": [host], "secretName": tls}]
     return obj("Ingress", "networking.k8s.io/v1", name, created, spec=spec)
+
+
+def ingressroute(name: str, fqdn: str = "", created: str = "", **spec: Any) -> Mapping:
+    """A root if it has an fqdn; `virtualhost` has further fields of it. Routes default to one to `web`."""
+    if fqdn or "virtualhost" in spec:
+        spec["virtualhost"] = {"fqdn": fqdn, **spec.get("virtualhost", {})}
+    if not spec.keys() & {"routes", "tcpproxy"}:
+        spec["routes"] = [prefix("/", "web")]
+    metadata = spec.pop("metadata", {})
+    return obj("IngressRoute", "contour.heptio.com/v1beta1", name, created, spec=spec, metadata=metadata)
+
+
+def prefix(match: str, *services: str, **route: Any) -> Mapping:
+    """A route of an IngressRoute to services."""
+    return {"match": match, "services": [{"name": one, "port": 80} for one in services], **route}
+
+
+def delegate(match: str, name: str, namespace: str = "", **route: Any) -> Mapping:
+    to_ = {"name": name} | ({"namespace": namespace} if namespace else {})
+    return {"match": match, "delegate": to_, **route}

@@ -73,6 +73,8 @@ def test_a_group_s_name_is_readable_and_fits_into_a_key() -> None:
         ("jwt_providers", (JwtProvider("a", LocalKeys(Ref("shop", "keys"), "jwks")),)),
         ("cookie_rewrites", True),
         ("authorization", Authorization(Ref("shop", "auth"))),
+        ("tcp", "db.test"),
+        ("fallback", True),
     ],
 )
 def test_a_group_s_name_covers_every_field(field: str, value: object) -> None:

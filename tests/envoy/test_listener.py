@@ -167,9 +167,9 @@ def test_a_listener_from_chains_that_are_bytes() -> None:
 
 
 def context(options: Options, min_tls: str, max_tls: str) -> dict[str, Any]:
-    socket = tls.downstream("shop/tls/1", CLASSIC, options, min_tls=min_tls, max_tls=max_tls)
-    assert rules.violations(socket) == []
-    found: dict[str, Any] = pb.to_dict(socket)["typed_config"]["common_tls_context"]
+    message = tls.downstream("shop/tls/1", CLASSIC, options, min_tls=min_tls, max_tls=max_tls)
+    assert rules.violations(tls.socket(message)) == []
+    found: dict[str, Any] = pb.to_dict(message)["common_tls_context"]
     return found
 
 

@@ -60,16 +60,13 @@ def answer(body: str, *set_cookies: str, rules: pb.Any | None = None, prefix: st
 @pytest.fixture(scope="module")
 def secure() -> Iterator[tuple[str, int]]:
     pair = certs.Authority().sign("a.test", "b.test")
-    socket = tls.downstream("x", config_source.ADS, Options(), min_tls="1.2", max_tls="1.3")
-    context = pb.unpack(socket.typed_config)
-    assert isinstance(context, pb.DownstreamTlsContext)
+    context = tls.downstream("x", config_source.ADS, Options(), min_tls="1.2", max_tls="1.3")
     context.common_tls_context.ClearField("tls_certificate_sds_secret_configs")
     context.common_tls_context.tls_certificates.add(
         certificate_chain=pb.DataSource(inline_bytes=pair.certificate),
         private_key=pb.DataSource(inline_bytes=pair.private_key),
     )
-    socket.typed_config.CopyFrom(pb.pack(context))
-    with served(misdirected.http_filter(), [answer("here")], socket) as running:
+    with served(misdirected.http_filter(), [answer("here")], tls.socket(context)) as running:
         yield running.address("x")
 
 

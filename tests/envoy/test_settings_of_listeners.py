@@ -110,7 +110,7 @@ def test_fingerprints() -> None:
 def test_protocols_that_are_offered(versions: Any, wanted: list[str]) -> None:
     options = Options(http_versions=frozenset(versions), ecdh_curves=("P-384",))
     socket = tls.downstream("x", SOURCE, options, min_tls="1.2", max_tls="1.3")
-    found = pb.to_dict(socket)["typed_config"]["common_tls_context"]
+    found = pb.to_dict(socket)["common_tls_context"]
     assert found["alpn_protocols"] == wanted
     assert found["tls_params"]["ecdh_curves"] == ["P-384"]
 

@@ -37,8 +37,8 @@ def merged(states: Mapping[str, Mapping[str, list[Json]]]) -> Json:
         for secret in resources["secrets"]:
             secret["name"] = f"{name}|{secret['name']}"
             secrets.append(_without_files(secret))
-        for listener in resources["listeners"]:
-            _rename_secrets(listener, name)
+        for one in (*resources["listeners"], *resources["clusters"]):
+            _rename_secrets(one, name)
     return {
         "static_resources": {"listeners": listeners, "clusters": list(clusters.values()), "secrets": secrets},
         "layered_runtime": runtime,

@@ -37,6 +37,8 @@ def host(one: graph.Host) -> Json:
     if one.http and one.https and one.http.routes == one.https.routes:
         printed["https"]["routes"] = "as http"
     printed["verdicts"] = {str(ref): plain(verdict) for ref, verdict in one.verdicts}
+    if one.ingressroutes:
+        printed["ingressroutes"] = {str(ref): plain(verdict) for ref, verdict in one.ingressroutes}
     return printed
 
 

@@ -308,10 +308,18 @@ def test_a_line_that_nobody_can_read():
 def test_slow_down():
     busy = Failure(429, "TooManyRequests", "please try again later", retry_after=3)
     talk = Talk().feed(Refused(busy))
-    assert talk.asked == "pause 3"
+    assert (talk.asked, talk.told()) == ("pause 3", [])
     talk.feed(Woken()).watching().lines(bookmark(11)).feed(Refused(busy))
     assert talk.asked == "pause 3"
     assert talk.feed(Woken()).asked == "watch 11"
+
+
+def test_a_server_that_stays_busy_is_told():
+    talk = Talk().watching()
+    for _ in range(5):
+        talk.feed(Refused(Failure(429, "TooManyRequests", "again later", retry_after=1))).feed(Woken())
+        assert talk.asked == "watch 10"
+    assert [report.text for report in talk.told()] == ["cannot watch services of v1: 429 TooManyRequests: again later"]
 
 
 def test_not_allowed_is_told_once():

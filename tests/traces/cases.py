@@ -16,10 +16,6 @@ ROOT = Path(__file__).parents[2].parent / "shared" / "traces"
 _LATER_FIELDS = frozenset(
     {
         "dnsLookupFamily",  # where two key sets have one cluster name, the wrong one's wins
-        "tcpproxy",
-        "passthrough",
-        "enableFallbackCertificate",
-        "clientValidation",
     }
 )
 _EMPTY_HAS_EFFECT = frozenset({"internalRedirectPolicy"})

@@ -42,6 +42,8 @@ def _resources(case: Case, section: str, ours: list[Any]) -> str:
 
 
 def _status(case: Case, state: dict[str, list[Any]]) -> str:
+    if differences.found_without_namespace(case.objects):
+        return ""
     wanted = {key: normal_status(value) for key, value in case.statuses.items() if differences.has_status(key)}
     got = {
         f"{entry['kind']}/{entry['namespace'] or differences.NO_NAMESPACE}/{entry['name']}": normal_status(

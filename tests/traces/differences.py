@@ -83,6 +83,14 @@ def has_status(key: str) -> bool:
     return key.split("/", 1)[0] in ("HTTPProxy", "Ingress", "ExtensionService")
 
 
+def found_without_namespace(objects: list[dict[str, Any]]) -> bool:
+    """An HTTPProxy without a namespace, which no API server has: the reference finds it under `default`."""
+    proxies = [one for one in objects if one["kind"] == "HTTPProxy"]
+    lost = {one["metadata"]["name"] for one in proxies if not one["metadata"].get("namespace")}
+    includes = [((one.get("spec") or {}).get("tcpproxy") or {}).get("include") or {} for one in proxies]
+    return any(one.get("namespace") == "default" and one.get("name") in lost for one in includes)
+
+
 def leaked_variable(wanted: str, got: str) -> bool:
     """httpproxy.md §5, quirk 15: in the reference a route-level policy sees the service of an earlier route of the same
     proxy; here it sees none, as documented, and the text stays literal.

@@ -18,7 +18,7 @@ from tests.traces import cases, differences
 from tests.traces.compare import by_name, difference_of_members, normal, normal_status
 
 from contour.api.decode import UnknownKind, decode
-from contour.api.meta import Object
+from contour.api.meta import Object, Ref
 from contour.api.scalars import parse_timeout
 from contour.control.pipeline import Pipeline
 from contour.control.render import SECTIONS
@@ -30,11 +30,19 @@ from contour.envoy.resource import Resource
 
 # Settings of the harness that have a counterpart of ours: where it is, and how the value is read.
 _Read = Callable[[Any], Any]
+
+
+def _ref(value: Mapping[str, str]) -> Ref | None:
+    return None if value is None else Ref(value.get("namespace", ""), value.get("name", ""))
+
+
 _GRAPH: Mapping[str, tuple[str, _Read]] = {
     "kubernetes_cache.RootNamespaces": ("root_namespaces", tuple),
     "kubernetes_cache.IngressClassNames": ("ingress_class_names", tuple),
     "HTTPProxyProcessor.EnableExternalNameService": ("enable_external_name", bool),
     "HTTPProxyProcessor.DisablePermitInsecure": ("disable_permit_insecure", bool),
+    "HTTPProxyProcessor.FallbackCertificate": ("fallback_certificate", _ref),
+    "HTTPProxyProcessor.ClientCertificate": ("client_certificate", _ref),
 }
 _ENVOY: Mapping[str, tuple[str, _Read]] = {
     "ListenerProcessor.HTTPAddress": ("http_address", str),
@@ -73,7 +81,6 @@ _ENVOY: Mapping[str, tuple[str, _Read]] = {
 }
 # Settings that change nothing in a case that uses no feature of a later issue, and why.
 _WITHOUT_EFFECT = {
-    "HTTPProxyProcessor.FallbackCertificate": "used by hosts with enableFallbackCertificate only, a feature of its own",
     "kubernetes_cache.ConfiguredSecretRefs": "decides which Secrets cause a rebuild; here the readers of one decide",
     "IngressProcessor.EnableExternalNameService": "the same setting as of the HTTPProxyProcessor (checked)",
     "listener_cache.health.address": "one listener for statistics and health, at the address of the former (checked)",

@@ -13,6 +13,7 @@ import msgspec
 
 from contour.api.core import Endpoints, EndpointSlice, Namespace, Secret, Service
 from contour.api.extensionservice import ExtensionService
+from contour.api.heptio import HeptioCertificateDelegation, IngressRoute
 from contour.api.ingress_v1beta1 import to_v1
 from contour.api.meta import Object
 from contour.api.networking import Ingress, IngressClass
@@ -29,11 +30,13 @@ KINDS: tuple[type[Object], ...] = (
     HTTPProxy,
     TLSCertificateDelegation,
     ExtensionService,
+    IngressRoute,
+    HeptioCertificateDelegation,
 )
 
 # (apiVersion, kind) -> type; the versions that are converted stand beside those that are stored.
 REGISTRY: dict[tuple[str, str], type[Object]] = {
-    **{(kind.api_version, kind.kind): kind for kind in KINDS},
+    **{(kind.api_version, kind.kind.partition(".")[0]): kind for kind in KINDS},
     ("extensions/v1beta1", "Ingress"): Ingress,
     ("networking.k8s.io/v1beta1", "Ingress"): Ingress,
     ("networking.k8s.io/v1beta1", "IngressClass"): IngressClass,

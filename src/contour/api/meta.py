@@ -39,7 +39,10 @@ class ObjectMeta(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class Object(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """What all kinds share. `kind` and `api_version` belong to the class, not to the instance."""
+    """What all kinds share. `kind` and `api_version` belong to the class, not to the instance.
+
+    Where two groups have a kind of one name, the older group's is `Kind.group`, as `kubectl` takes it.
+    """
 
     kind: ClassVar[str]
     api_version: ClassVar[str]

@@ -26,7 +26,7 @@ class Row(msgspec.Struct, frozen=True, gc=False, order=True):
 
 
 class Hosts:
-    """The rows, as collections of the pipeline. Included proxies have a row only while something is wrong with them."""
+    """The rows, as collections of the pipeline. Included objects have a row only while something is wrong with them."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -34,10 +34,13 @@ class Hosts:
         self._of_proxies: Collection[Ref, Row] = pipeline.engine.collection(
             "rows of proxies", (store.proxies,), self._of_proxy
         )
+        self._of_routes: Collection[Ref, Row] = pipeline.engine.collection(
+            "rows of ingressroutes", (store.ingressroutes,), self._of_route
+        )
         self._of_hosts: Collection[str, tuple[Row, ...]] = pipeline.engine.collection(
             "rows of ingresses", (graph.hosts,), self._of_host
         )
-        self._rows: dict[Ref | str, tuple[Row, ...]] = {}
+        self._rows: dict[ObjectRef | str, tuple[Row, ...]] = {}
         # In order, so that showing a screenful costs no more with 10,000 hosts.
         self._valid: list[Row] = []
         self._others: list[Row] = []
@@ -54,11 +57,17 @@ class Hosts:
 
     def update(self, changes: ChangeSet) -> tuple[list[Row], list[Row]]:
         """Take a commit's changes; returns the rows that are new or differ, and those that are gone."""
-        proxies, hosts = changes[self._of_proxies], changes[self._of_hosts]
+        hosts = changes[self._of_hosts]
+        present: dict[ObjectRef | str, tuple[Row, ...]] = {}
+        present |= hosts.set.items()
+        gone_keys: list[ObjectRef | str] = list(hosts.removed)
+        for kind, collection in (("HTTPProxy", self._of_proxies), ("IngressRoute", self._of_routes)):
+            changed = changes[collection]
+            present |= {ObjectRef(kind, *ref): (row,) for ref, row in changed.set.items()}
+            gone_keys += [ObjectRef(kind, *ref) for ref in changed.removed]
         before: dict[tuple[str, ObjectRef], Row] = {}
         after: dict[tuple[str, ObjectRef], Row] = {}
-        present: dict[Ref | str, tuple[Row, ...]] = {ref: (row,) for ref, row in proxies.set.items()} | hosts.set
-        for key in (*present, *proxies.removed, *hosts.removed):
+        for key in (*present, *gone_keys):
             rows = present.get(key, ())
             old = self._rows.pop(key, ())
             before |= {(row.host, row.object): row for row in old}
@@ -70,9 +79,9 @@ class Hosts:
                 insort(self._ordered(row), row)
             if rows:
                 self._rows[key] = rows
-        changed = [row for name, row in after.items() if before.get(name) != row]
+        new = [row for name, row in after.items() if before.get(name) != row]
         gone = [row for name, row in before.items() if name not in after]
-        return sorted(changed), sorted(gone)
+        return sorted(new), sorted(gone)
 
     def _ordered(self, row: Row) -> list[Row]:
         return self._valid if row.status == VALID else self._others
@@ -86,6 +95,16 @@ class Hosts:
         if root is None and status == VALID:
             return None
         return Row(root.fqdn if root else "", key, status, "" if status == VALID else _first_error(block))
+
+    def _of_route(self, read: Read, ref: Ref) -> Row | None:
+        key = ObjectRef("IngressRoute", *ref)
+        route, block = read(self._pipeline.store.ingressroutes, ref), read(self._pipeline.statuses, key)
+        if route is None or block is None:
+            return None
+        status, root = block["currentStatus"], route.spec.virtualhost
+        if root is None and status == VALID:
+            return None
+        return Row(root.fqdn if root else "", key, status, "" if status == VALID else block["description"])
 
     def _of_host(self, read: Read, name: str) -> tuple[Row, ...] | None:
         host = read(self._pipeline.graph.hosts, name)

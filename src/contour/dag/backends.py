@@ -5,31 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from contour.api import projectcontour as api
-from contour.api.meta import Ref
 from contour.api.scalars import quote
-from contour.dag.graph import (
-    Backend,
-    Cluster,
-    CookieRewrite,
-    Headers,
-    HealthCheck,
-    Mirror,
-    RateLimits,
-    UpstreamValidation,
-)
+from contour.dag.graph import Backend, Cluster, CookieRewrite, Headers, HealthCheck, Mirror, RateLimits
 from contour.dag.policy.cookies import cookie_rewrites, merged
 from contour.dag.policy.headers import request_headers, response_headers
 from contour.dag.policy.loadbalancer import LoadBalancing
 from contour.dag.policy.slowstart import slow_start
 from contour.dag.policy.timeout import Timeouts
 from contour.dag.report import Report
-from contour.dag.services import resolve
 from contour.dag.sources import Lookup
-from contour.dag.upstream_validation import upstream_validation
+from contour.dag.upstream import Upstream, client_certificate_error, upstream
 from contour.dag.verdict import Finding, Invalid
-
-_UPSTREAM_PROTOCOLS = ("h2", "h2c", "tls")
-_TLS_PROTOCOLS = ("h2", "tls")
 
 
 class RoutePolicies(msgspec.Struct, frozen=True, gc=False):
@@ -80,50 +66,28 @@ def _backend(
     """`Invalid` means that the reference does not resolve. Steps in the order of the table in §2.10."""
     if not 1 <= service.port <= 65535:
         return _service_error("ServicePortInvalid", f"service {quote(service.name)}: port must be in the range 1-65535")
-    ref = Ref(namespace, service.name)
-    health_port = service.health_port if policies.health_check is not None else 0
-    resolved = resolve(
-        lookup.service(ref),
-        ref,
-        str(service.port),
-        health_port=str(health_port) if health_port > 0 else "",
-        external_names=lookup.options.enable_external_name,
-    )
-    if isinstance(resolved, Invalid):
-        return resolved
-    protocol = resolved.upstream_protocol
-    if service.protocol is not None:
-        protocol = service.protocol
-        if protocol not in _UPSTREAM_PROTOCOLS:
-            return _service_error("UnsupportedProtocol", f"unsupported protocol: {protocol}")
-    validation: UpstreamValidation | None = None
-    if service.validation is not None and protocol in _TLS_PROTOCOLS:
-        validated = upstream_validation(lookup, service, service.validation, namespace)
-        if isinstance(validated, Finding):
-            return validated
-        validation = validated
+    to = upstream(lookup, namespace, service, health_checked=policies.health_check is not None)
+    if not isinstance(to, Upstream):
+        return to
     rewrites = _rewrites(namespace, service)
     if isinstance(rewrites, Finding):
         return rewrites
     request, response, cookies = rewrites
+    if error := client_certificate_error(lookup):
+        return error
     start = slow_start(service.slow_start_policy, policies.load_balancing.strategy)
     if isinstance(start, Invalid):
         return _service_error("SlowStartInvalid", start.text)
-    health_check = policies.health_check
-    if health_check is not None and resolved.health_port:
-        health_check = msgspec.structs.replace(
-            health_check, port=resolved.health_port, port_name=resolved.health_port_name
-        )
     return Backend(
         cluster=Cluster(
-            service=resolved.port,
+            service=to.resolved.port,
             lb_policy=policies.load_balancing.strategy,
-            protocol=protocol,
-            sni=request.host_rewrite or policies.request_headers.host_rewrite or resolved.port.external_name,
-            health_check=health_check,
-            validation=validation,
+            protocol=to.protocol,
+            sni=request.host_rewrite or policies.request_headers.host_rewrite or to.resolved.port.external_name,
+            health_check=to.checked(policies.health_check),
+            validation=to.validation,
             idle_timeout=policies.timeouts.idle_connection,
-            circuit_breakers=resolved.circuit_breakers,
+            circuit_breakers=to.resolved.circuit_breakers,
             slow_start=start,
             dns_lookup_family=lookup.options.dns_lookup_family,
         ),

@@ -1,4 +1,4 @@
-"""Who may use a Secret of another namespace: TLSCertificateDelegation (httpproxy.md §2.5)."""
+"""Who may use a Secret of another namespace: TLSCertificateDelegation, of both groups (httpproxy.md §2.5)."""
 
 from __future__ import annotations
 
@@ -14,4 +14,6 @@ def permitted(read: Read, store: Store, secret: Ref, namespace: str) -> bool:
     """
     if secret.namespace == namespace:
         return True
-    return any(targets == ("*",) or namespace in targets for targets in read(store.delegations_by_secret, secret))
+    # An object of either group grants to all kinds (operations.md §12.5).
+    granted = read(store.delegations_by_secret, secret) | read(store.heptio_delegations_by_secret, secret)
+    return any(targets == ("*",) or namespace in targets for targets in granted)

@@ -476,8 +476,18 @@ class ClientValidation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True
     forwarded: ForwardedCertificate | None = None
 
 
+class TCPProxy(msgspec.Struct, frozen=True, gc=False):
+    """Where the bytes of a host's connections go; of the backends only cluster and weight count."""
+
+    backends: tuple[Backend, ...]
+    origin: ObjectRef
+
+
 class SecureVirtualHost(msgspec.Struct, frozen=True, gc=False):
-    """What a host name serves on the TLS listener."""
+    """What a host name serves on the TLS listener: requests by its routes, unless its connections are proxied as such.
+
+    `secret`: None if TLS is passed through. `fallback`: the certificate under which clients that name no host reach it.
+    """
 
     name: str
     routes: tuple[Route, ...]
@@ -485,6 +495,8 @@ class SecureVirtualHost(msgspec.Struct, frozen=True, gc=False):
     min_tls: str = "1.2"
     max_tls: str = "1.3"
     client_validation: ClientValidation | None = None
+    fallback: Ref | None = None
+    tcp_proxy: TCPProxy | None = None
     policies: HostPolicies = NO_HOST_POLICIES
     jwt_providers: tuple[JwtProvider, ...] = ()
     authorization: Authorization | None = None
@@ -505,4 +517,5 @@ class Host(msgspec.Struct, frozen=True, gc=False):
     created: str = ""
     clusters: tuple[Cluster, ...] = ()  # distinct clusters of all routes and mirrors, in order of first use
     dns_clusters: tuple[DnsCluster, ...] = ()  # of JWT providers
+    ingressroutes: tuple[tuple[Ref, Verdict], ...] = ()  # as `verdicts`, of IngressRoutes
     findings: tuple[tuple[ObjectRef, Finding], ...] = ()  # about Ingress objects, which have no condition to hold them

@@ -9,13 +9,13 @@ import msgspec
 from contour.api import projectcontour as api
 from contour.api.meta import Ref
 from contour.api.scalars import quote
-from contour.dag import includes
-from contour.dag.graph import NO_HOST_POLICIES, HostPolicies, Route
+from contour.dag import includes, tcpproxy
+from contour.dag.graph import NO_HOST_POLICIES, HostPolicies, Route, TCPProxy
 from contour.dag.policy import authorization, ratelimit
 from contour.dag.policy.cors import cors
 from contour.dag.policy.ipfilter import address_filter
 from contour.dag.policy.jwt import default_provider, undefined_provider
-from contour.dag.report import Report, not_supported
+from contour.dag.report import Report
 from contour.dag.sources import Lookup, Proxy
 from contour.dag.tls import Termination, terminate
 from contour.dag.verdict import Finding, Invalid, Verdict
@@ -23,10 +23,12 @@ from contour.dag.walk import Walk
 
 
 class RootOutcome(msgspec.Struct, frozen=True, gc=False):
-    """What a root contributes to its host. Routes are for the plain listener, and with `termination` for TLS too."""
+    """What a root contributes to its host. Routes are for the plain listener; if `secure`, for TLS too."""
 
     routes: tuple[Route, ...] = ()
+    secure: bool = False
     termination: Termination | None = None
+    tcp_proxy: TCPProxy | None = None
     policies: HostPolicies = NO_HOST_POLICIES
     verdicts: tuple[tuple[Ref, Verdict], ...] = ()
 
@@ -72,16 +74,19 @@ def _evaluate(walk: Walk, virtualhost: api.VirtualHost, report: Report) -> RootO
             return RootOutcome(termination=termination)
         walk.tls = True
         walk.default_jwt_provider = default_provider(virtualhost.jwt_providers)
-    if finding := _tcp_proxy(walk):
-        report.add(finding)
-        return RootOutcome(termination=termination)
+    tcp_proxy = None
+    if walk.root.spec.tcpproxy is not None:
+        stop, tcp_proxy = tcpproxy.evaluate(walk, report)
+        if stop:
+            return RootOutcome(termination=termination)
     routes = includes.routes(walk, report)
-    policies = _policies(walk, virtualhost, report)
-    if policies is None:
-        return RootOutcome(termination=termination)
-    if termination is not None:
+    secure = walk.tls and walk.root.spec.tcpproxy is None
+    stop, policies = _policies(walk, virtualhost, report, secure=secure)
+    if stop:
+        return RootOutcome(termination=termination, tcp_proxy=tcp_proxy, policies=policies)
+    if secure:
         _providers_exist(routes, termination, report)
-    return RootOutcome(tuple(routes), termination, policies)
+    return RootOutcome(tuple(routes), secure, termination, tcp_proxy, policies)
 
 
 def _before_tls(walk: Walk, virtualhost: api.VirtualHost) -> Finding | None:
@@ -122,30 +127,19 @@ def _before_tls(walk: Walk, virtualhost: api.VirtualHost) -> Finding | None:
     return None
 
 
-def _tcp_proxy(walk: Walk) -> Finding | None:
-    """Row 8."""
-    if walk.root.spec.tcpproxy is None:
-        return None
-    if not walk.tls:
-        return Finding(
-            "TCPProxyError",
-            "TLSMustBeConfigured",
-            "Spec.TCPProxy requires that either Spec.TLS.Passthrough or Spec.TLS.SecretName be set",
-        )
-    return not_supported("Spec.TCPProxy")
-
-
-def _policies(walk: Walk, virtualhost: api.VirtualHost, report: Report) -> HostPolicies | None:
-    """Rows 11 to 16. None: a policy is invalid, and the host serves nothing."""
+def _policies(walk: Walk, virtualhost: api.VirtualHost, report: Report, *, secure: bool) -> tuple[bool, HostPolicies]:
+    """Rows 11 to 16: whether one is invalid, so that nothing of the root's is served, and those before it, which hold
+    for what an Ingress gave the host.
+    """
     shared = cors(virtualhost.cors_policy)
     if isinstance(shared, Invalid):
         report.error("CORSError", "PolicyDidNotParse", f"Spec.VirtualHost.CORSPolicy: {shared.text}")
-        return None
+        return True, NO_HOST_POLICIES
     service = walk.lookup.options.rate_limit_service
     limits = ratelimit.of_host(virtualhost.rate_limit_policy, service.default_policy if service is not None else None)
     if isinstance(limits, Finding):
         report.add(limits)
-        return None
+        return True, HostPolicies(cors=shared)
     if finding := _global_authorization(walk, virtualhost):
         report.add(finding)
     filtering = address_filter(virtualhost.ip_allow_policy, virtualhost.ip_deny_policy)
@@ -157,10 +151,10 @@ def _policies(walk: Walk, virtualhost: api.VirtualHost, report: Report) -> HostP
             "Spec.VirtualHost.IPAllowFilterPolicy or Spec.VirtualHost.IPDenyFilterPolicy is invalid: "
             f"{filtering.failed}",
         )
-        return None
-    if walk.tls:  # looked at once for each listener, and reported each time (§2.18)
+        return True, HostPolicies(cors=shared, rate_limits=limits)
+    if secure:  # looked at once for each listener, and reported each time (§2.18)
         report.extend(filtering.findings)
-    return HostPolicies(cors=shared, address_filter=filtering.rules, rate_limits=limits)
+    return False, HostPolicies(cors=shared, address_filter=filtering.rules, rate_limits=limits)
 
 
 def _global_authorization(walk: Walk, virtualhost: api.VirtualHost) -> Finding | None:
@@ -172,9 +166,9 @@ def _global_authorization(walk: Walk, virtualhost: api.VirtualHost) -> Finding |
     return found if isinstance(found, Finding) else None
 
 
-def _providers_exist(routes: Iterable[Route], termination: Termination, report: Report) -> None:
+def _providers_exist(routes: Iterable[Route], termination: Termination | None, report: Report) -> None:
     """Row 17: the first route that names a provider which is not there. The routes stay."""
-    known = {"", *(provider.name for provider in termination.jwt_providers)}
+    known = {"", *(provider.name for provider in (termination.jwt_providers if termination else ()))}
     for route in routes:
         if route.jwt_provider not in known:
             report.add(undefined_provider(route.jwt_provider))

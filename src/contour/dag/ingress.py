@@ -14,7 +14,7 @@ from contour.api.scalars import namespaced_ref, quote
 from contour.dag.graph import PathMatch, Route
 from contour.dag.ingress_routes import finding, routes
 from contour.dag.sources import IngressFacts, Lookup, Sources
-from contour.dag.verdict import Finding
+from contour.dag.verdict import Finding, Verdict
 from contour.reactive import Read
 
 _ANY_HOST = "*"
@@ -37,6 +37,7 @@ class IngressHost(msgspec.Struct, frozen=True, gc=False):
     roots: tuple[ObjectRef, ...] = ()
     created: str = ""
     findings: Findings = ()
+    ingressroutes: tuple[tuple[Ref, Verdict], ...] = ()  # added by `ingressroute_host`, with their routes
 
 
 NO_INGRESS = IngressHost()

@@ -31,8 +31,3 @@ class Report:
     @property
     def verdict(self) -> Verdict:
         return Verdict(tuple(self._errors), tuple(self._warnings))
-
-
-def not_supported(field: str) -> Finding:
-    """For fields that protect what is behind them: without their effect, nothing is served (design: security.md)."""
-    return Finding("SpecError", "NotSupported", f"{field} is not supported")

@@ -1,4 +1,5 @@
-"""Which Secrets may be used for what: serving certificates, CA bundles, key sets (httpproxy.md §2.5, operations.md §5.9).
+"""Which Secrets may be used for what: serving certificates, CA bundles, lists of revoked certificates, key sets
+(httpproxy.md §2.5, operations.md §5.9).
 
 What the reference accepts is decided by `serving_secret` and `ca_bundle`; what Envoy refuses in addition, by
 `envoy_accepts`, which the `classic` shape does not ask (it is compared with the reference state by state).
@@ -29,6 +30,7 @@ from contour.dag import pem
 CERTIFICATE_KEY = "tls.crt"
 PRIVATE_KEY_KEY = "tls.key"
 CA_KEY = "ca.crt"
+CRL_KEY = "crl.pem"
 
 _TYPES = ("kubernetes.io/tls", "Opaque")
 _CURVES = ("secp224r1", "secp256r1", "secp384r1", "secp521r1")  # those that the reference can read
@@ -111,6 +113,23 @@ def jwks(secret: Secret | None, key: str) -> bytes | Invalid:
         return Invalid(f"missing {quote(key)} key or empty value")
     error = _jwks_error(text)
     return Invalid(error) if error else text
+
+
+def revocation_list(secret: Secret | None) -> bytes | Invalid:
+    """PEM text with a list of revoked certificates somewhere in it."""
+    if secret is None:
+        return Invalid("Secret not found")
+    if secret.type not in _TYPES:
+        return Invalid('secret type is not "kubernetes.io/tls" or "Opaque"')
+    text = (secret.data or {}).get(CRL_KEY)
+    if not text:
+        return Invalid('empty "crl.pem" key')
+    for block in pem.blocks(text):
+        if isinstance(block, pem.Undecodable):
+            return Invalid("failed to parse PEM block")
+        if block.type == "X509 CRL":
+            return text
+    return Invalid("failed to locate CRL")
 
 
 def envoy_accepts(secret: ServingSecret) -> Invalid | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from contour.api.extensionservice import ExtensionServiceSpec
+from contour.api.heptio import IngressRouteSpec
 from contour.api.meta import ObjectRef, Ref
 from contour.api.networking import IngressSpec
 from contour.api.projectcontour import HTTPProxySpec
@@ -17,7 +18,7 @@ from contour.dag import delegation
 from contour.dag.annotations import IngressSettings, ingress_settings
 from contour.dag.graph import Extension, ExtensionFacts, LocalKeys
 from contour.dag.options import Options
-from contour.dag.secrets import ServingSecret, ca_bundle, jwks, serving_secret
+from contour.dag.secrets import ServingSecret, ca_bundle, jwks, revocation_list, serving_secret
 from contour.dag.services import ServiceFacts, service_facts
 from contour.dag.verdict import Invalid
 from contour.reactive import Derived, Engine, Read
@@ -45,6 +46,14 @@ class IngressFacts(msgspec.Struct, frozen=True, gc=False):
         return ObjectRef("Ingress", self.ref.namespace, self.ref.name)
 
 
+class IngressRouteFacts(msgspec.Struct, frozen=True, gc=False):
+    """An IngressRoute without its labels, annotations and status."""
+
+    ref: Ref
+    spec: IngressRouteSpec
+    created: str
+
+
 class Sources:
     """Declared once for an engine; `Lookup` asks them. Eager, because a Secret or Service may be of 10,000 hosts.
 
@@ -63,6 +72,9 @@ class Sources:
         self._evaluate_extension = extension
         self.proxies: Derived[Ref, Proxy | None] = engine.derived("proxy", self._proxy, eager=True)
         self.ingresses: Derived[Ref, IngressFacts | None] = engine.derived("ingress", self._ingress, eager=True)
+        self.ingressroutes: Derived[Ref, IngressRouteFacts | None] = engine.derived(
+            "ingressroute", self._ingressroute, eager=True
+        )
         self.services: Derived[Ref, ServiceFacts | None] = engine.derived("service", self._service, eager=True)
         self.serving_secrets: Derived[Ref, ServingSecret | Invalid] = engine.derived(
             "serving secret", self._serving, eager=True
@@ -71,6 +83,9 @@ class Sources:
             "serving secret error", self._serving_error, eager=True
         )
         self.ca_bundles: Derived[Ref, bytes | Invalid] = engine.derived("CA bundle", self._ca_bundle, eager=True)
+        self.ca_errors: Derived[Ref, Invalid | None] = engine.derived("CA bundle error", self._ca_error, eager=True)
+        self.revocation_lists: Derived[Ref, bytes | Invalid] = engine.derived("CRL", self._crl, eager=True)
+        self.crl_errors: Derived[Ref, Invalid | None] = engine.derived("CRL error", self._crl_error, eager=True)
         self.key_sets: Derived[LocalKeys, bytes | Invalid] = engine.derived("key set", self._key_set, eager=True)
         self.key_set_errors: Derived[LocalKeys, Invalid | None] = engine.derived(
             "key set error", self._key_set_error, eager=True
@@ -98,6 +113,10 @@ class Sources:
         created = ingress.metadata.creation_timestamp or ""
         return IngressFacts(ref, ingress.spec, ingress_settings(ingress.metadata), created)
 
+    def _ingressroute(self, read: Read, ref: Ref) -> IngressRouteFacts | None:
+        route = read(self.store.ingressroutes, ref)
+        return None if route is None else IngressRouteFacts(ref, route.spec, route.metadata.creation_timestamp or "")
+
     def _service(self, read: Read, ref: Ref) -> ServiceFacts | None:
         return service_facts(read(self.store.services, ref))
 
@@ -110,6 +129,17 @@ class Sources:
 
     def _ca_bundle(self, read: Read, ref: Ref) -> bytes | Invalid:
         return ca_bundle(read(self.store.secrets, ref))
+
+    def _ca_error(self, read: Read, ref: Ref) -> Invalid | None:
+        bundle = read(self.ca_bundles, ref)
+        return bundle if isinstance(bundle, Invalid) else None
+
+    def _crl(self, read: Read, ref: Ref) -> bytes | Invalid:
+        return revocation_list(read(self.store.secrets, ref))
+
+    def _crl_error(self, read: Read, ref: Ref) -> Invalid | None:
+        found = read(self.revocation_lists, ref)
+        return found if isinstance(found, Invalid) else None
 
     def _key_set(self, read: Read, keys: LocalKeys) -> bytes | Invalid:
         return jwks(read(self.store.secrets, keys.secret), keys.key)
@@ -154,6 +184,9 @@ class Lookup:
     def ingress(self, ref: Ref) -> IngressFacts | None:
         return self._read(self._sources.ingresses, ref)
 
+    def ingressroute(self, ref: Ref) -> IngressRouteFacts | None:
+        return self._read(self._sources.ingressroutes, ref)
+
     def service(self, ref: Ref) -> ServiceFacts | None:
         return self._read(self._sources.services, ref)
 
@@ -163,6 +196,14 @@ class Lookup:
 
     def ca_bundle(self, secret: Ref) -> bytes | Invalid:
         return self._read(self._sources.ca_bundles, secret)
+
+    def ca_error(self, secret: Ref) -> Invalid | None:
+        """Why a Secret holds no CA certificates for clients; its content reaches Envoy without the host's help."""
+        return self._read(self._sources.ca_errors, secret)
+
+    def crl_error(self, secret: Ref) -> Invalid | None:
+        """Why a Secret holds no list of revoked certificates."""
+        return self._read(self._sources.crl_errors, secret)
 
     def key_set_error(self, keys: LocalKeys) -> Invalid | None:
         """Why a key set cannot be used; None if it can."""

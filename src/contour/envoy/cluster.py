@@ -37,8 +37,10 @@ _CHECK_HEALTHY = 2
 _CHECK_HOST = "contour-envoy-healthcheck"
 
 
-def cluster(c: graph.Cluster, options: Options, source: pb.ConfigSource) -> pb.Cluster:
-    """A cluster of a Service; `source` is where its endpoints come from (`config_source`)."""
+def cluster(c: graph.Cluster, options: Options, source: pb.ConfigSource, client_secret: str = "") -> pb.Cluster:
+    """A cluster of a Service; `source` is where its endpoints come from (`config_source`), and the certificate that
+    Envoy shows it, if it is to show one.
+    """
     port = c.service
     message = pb.Cluster(
         name=names.cluster(c),
@@ -64,7 +66,7 @@ def cluster(c: graph.Cluster, options: Options, source: pb.ConfigSource) -> pb.C
     if c.circuit_breakers != graph.CircuitBreakers():
         message.circuit_breakers.CopyFrom(_circuit_breakers(c.circuit_breakers))
     if c.protocol in _TLS:
-        message.transport_socket.CopyFrom(tls.upstream(c))
+        message.transport_socket.CopyFrom(tls.upstream(c, options, _client_certificate(client_secret, source)))
     if c.idle_timeout is not None or c.protocol in _HTTP2:
         message.typed_extension_protocol_options[_UPSTREAM_OPTIONS].CopyFrom(
             pb.pack(_http_options(c.idle_timeout, http2=c.protocol in _HTTP2))
@@ -74,7 +76,7 @@ def cluster(c: graph.Cluster, options: Options, source: pb.ConfigSource) -> pb.C
     return message
 
 
-def dns_cluster(c: graph.DnsCluster, name: str) -> pb.Cluster:
+def dns_cluster(c: graph.DnsCluster, name: str, options: Options) -> pb.Cluster:
     """The server of a remote key set."""
     message = pb.Cluster(
         name=name,
@@ -85,11 +87,13 @@ def dns_cluster(c: graph.DnsCluster, name: str) -> pb.Cluster:
         load_assignment=endpoints.named(name, c.host, c.port),
     )
     if c.scheme == "https":
-        message.transport_socket.CopyFrom(tls.upstream_of_key_set(c))
+        message.transport_socket.CopyFrom(tls.upstream_of_key_set(c, options))
     return message
 
 
-def extension_cluster(c: graph.ExtensionCluster, options: Options, source: pb.ConfigSource) -> pb.Cluster:
+def extension_cluster(
+    c: graph.ExtensionCluster, options: Options, source: pb.ConfigSource, client_secret: str = ""
+) -> pb.Cluster:
     """The cluster of an ExtensionService."""
     name = names.extension(c.ref)
     message = pb.Cluster(
@@ -105,11 +109,15 @@ def extension_cluster(c: graph.ExtensionCluster, options: Options, source: pb.Co
     if limits is not None and limits != graph.CircuitBreakers():
         message.circuit_breakers.CopyFrom(_circuit_breakers(limits))
     if c.protocol == "h2":
-        message.transport_socket.CopyFrom(tls.upstream_extension(c))
+        message.transport_socket.CopyFrom(tls.upstream_extension(c, _client_certificate(client_secret, source)))
     message.typed_extension_protocol_options[_UPSTREAM_OPTIONS].CopyFrom(
         pb.pack(_http_options(c.idle_timeout, http2=c.protocol in _HTTP2))
     )
     return message
+
+
+def _client_certificate(secret: str, source: pb.ConfigSource) -> pb.SdsSecretConfig | None:
+    return pb.SdsSecretConfig(name=secret, sds_config=source) if secret else None
 
 
 def _health_check(check: graph.HealthCheck, *, http2: bool) -> pb.HealthCheck:

@@ -5,13 +5,20 @@ versions, which clients may connect. A group's name is part of its hosts' scope 
 group's chain accepted reaches only hosts of that group.
 
 Whatever else shapes a chain becomes a field of `Group`: with a default that is what most hosts have, set from the host
-in `_group`, read where `contour.envoy.scoped` builds the chain. A value is a frozen struct (with
-`omit_defaults`), a tuple or a scalar, and never the content of a Secret: refer to it. The group's name covers every field that is not the default, so that hosts which
-do not use a feature keep their group, their chain and their connections when the feature comes.
+in `_group`, read where `contour.envoy.scoped` builds the chain. A value is a frozen struct (with `omit_defaults`), a
+tuple or a scalar, and never the content of a Secret: refer to it. The group's name covers every field that is not the
+default, so that hosts which do not use a feature keep their group, their chain and their connections when the feature
+comes.
 
 Server names come from configured hosts alone, never from what a certificate lists: anybody can write a certificate
-with somebody else's name in it. (The any-host `*` is never served over TLS, operations.md §5.2.) Adding a host behind a wildcard name that its group
-has already changes no chain: what is read here are sets of entries that many hosts share.
+with somebody else's name in it. (The any-host `*` is never served over TLS, operations.md §5.2.) Adding a host behind
+a wildcard name that its group has already changes no chain: what is read here are sets of entries that many hosts
+share.
+
+Two kinds of groups are not as the others. A host whose connections are proxied as such (`tcp`) is a group of its own,
+which has no scopes and never takes a wildcard name of its certificate. Clients that say no server name, or one that no
+chain has, come to the group of the fallback certificate (`fallback`), which reaches those hosts alone that asked for
+it, by the host of the request.
 """
 
 from __future__ import annotations
@@ -36,7 +43,7 @@ from contour.dag.graph import (
     Route,
     SecureVirtualHost,
 )
-from contour.dag.secrets import ServingSecret, envoy_accepts
+from contour.dag.secrets import ServingSecret
 from contour.envoy.options import Options
 from contour.reactive import Collection, Derived, Engine, Index, Read
 
@@ -47,27 +54,37 @@ _UNSAFE = re.compile(r"[^a-z0-9.-]")  # in a scope key: `:` ends it, `/` ends th
 class Group(NamedTuple):
     """What a filter chain is for. Equal settings are one group, whoever configured the hosts."""
 
-    secret: Ref
+    secret: Ref | None  # None: TLS is passed through, the versions say nothing
     min_tls: str
     max_tls: str
     client_validation: ClientValidation | None = None
     jwt_providers: tuple[JwtProvider, ...] = ()
     cookie_rewrites: bool = False
     authorization: Authorization | None = None
+    tcp: str = ""  # the host whose connections are proxied as such
+    fallback: bool = False
 
     @property
     def name(self) -> str:
-        """Readable, stable, and never the `http` of the plain listener: it has two dots."""
+        """Readable, stable, and never the `http` of the plain listener: it has a dot."""
         return _name(self)
 
 
 class Member(NamedTuple):
-    """A TLS host as its group sees it. `claim`: the wildcard server name that would cover it, or the host itself."""
+    """A TLS host as its group sees it. `claim`: the wildcard server name that would cover it, or the host itself.
+
+    `fallback`: the second group that serves it.
+    """
 
     group: Group
     claim: str
     created: str
     root: ObjectRef | None
+    fallback: Group | None = None
+
+    def group_named(self, name: str) -> Group | None:
+        """The group of this name, if it is one that serves the host."""
+        return next((group for group in (self.group, self.fallback) if group is not None and group.name == name), None)
 
 
 class Place(NamedTuple):
@@ -78,7 +95,9 @@ class Place(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """`second_look`: the name is a wildcard host of the group, whose scope the first selection misses."""
+    """`server_name`: "" for all that no other chain has. `second_look`: there are hosts that the first selection of a
+    scope misses, because they are wildcards or because what it goes by may be in upper case.
+    """
 
     group: Group
     server_name: str
@@ -86,7 +105,7 @@ class Chain(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.group.name}/{self.server_name}"
+        return f"{self.group.name}/{self.server_name}" if self.server_name else "fallback-certificate"
 
 
 class _Claim(NamedTuple):
@@ -108,7 +127,6 @@ class Groups:
             "wildcard names of certificates", (used,), self._wildcards
         )
         self._named: Index[tuple[Ref, str], bool] = engine.index("wildcard names by secret", self.certificates, _each)
-        self.refused: Collection[Ref, str] = engine.collection("refused secrets", (used,), self._refusal)
 
         self.members: Collection[str, Member] = engine.collection("TLS hosts", (self._written,), self._member)
         self._claims: Index[str, _Claim] = engine.index("claims of server names", self.members, _claims)
@@ -122,10 +140,17 @@ class Groups:
         # A collection, so that the hosts below a name hear of it only when its owner is another one.
         self._owners: Collection[str, Group] = engine.collection("owners of server names", (self._claims,), self._owner)
         self.wildcard_hosts: Index[str, str] = engine.index("wildcard hosts by group", self.members, _wildcard_hosts)
+        self.fallbacks: Index[str, Group] = engine.index("fallback groups by name", self.members, _fallbacks)
+        self._fallback_chains: Index[str, Group] = engine.index("fallback chains", self.members, _fallback_chain)
+        self._fallback_wildcards: Index[str, Group] = engine.index(
+            "fallback wildcard hosts", self.members, _fallback_wildcards
+        )
 
         self.places: Collection[str, Place] = engine.collection("places of TLS hosts", (self.members,), self._place)
         self._answering: Index[str, Group] = engine.index("groups by server name", self.places, _server_name)
-        self.chains: Collection[str, Chain] = engine.collection("filter chains", (self._answering,), self._chain)
+        self.chains: Collection[str, Chain] = engine.collection(
+            "filter chains", (self._answering, self._fallback_chains), self._chain
+        )
         self.misdirected: Collection[str, tuple[str, ...]] = engine.collection(
             "groups that others' connections may be held by", (self.members,), self._others
         )
@@ -141,21 +166,16 @@ class Groups:
             return None
         return tuple(sorted({name for name in secret.dns_names if _is_wildcard(name)})) or None
 
-    def _refusal(self, read: Read, ref: Ref) -> str | None:
-        secret = read(self._graph.serving_secrets, ref)
-        if not isinstance(secret, ServingSecret):
-            return secret.text
-        refusal = envoy_accepts(secret)
-        return refusal.text if refusal else None
-
     def _member(self, read: Read, name: str) -> Member | None:
         host = self.host(read, name)
-        if host is None or host.https is None or host.https.secret is None or not _is_server_name(name):
+        if host is None or host.https is None or not _is_server_name(name):
             return None
-        group = _group(host.https, host.https.secret, self._options)
-        wildcard = _covering(name)
-        claim = wildcard if wildcard and read(self._named, (group.secret, wildcard)) else name
-        return Member(group, claim, host.created or "", host.roots[0] if host.roots else None)
+        group = _group(name, host.https, self._options)
+        wildcard = _covering(name) if not group.tcp else None
+        covered = wildcard and group.secret and read(self._named, (group.secret, wildcard))
+        root = host.roots[0] if host.roots else None
+        fallback = _fallback_group(host.https, self._options) if not group.tcp else None
+        return Member(group, wildcard if wildcard and covered else name, host.created or "", root, fallback)
 
     def _owner(self, read: Read, server_name: str) -> Group | None:
         """The group that configures the name as a host, else the one with the oldest root object."""
@@ -186,27 +206,49 @@ class Groups:
         """Whether or not the secret is usable: without one the chain refuses handshakes, with an earlier one it serves,
         as the last good version stays.
         """
-        group = min(read(self._answering, server_name), key=_name)
-        return Chain(group, server_name, second_look=server_name in read(self.wildcard_hosts, group.name))
+        answering = read(self._answering if server_name else self._fallback_chains, server_name)
+        group = min(answering, key=_name)
+        look = group.fallback or (not group.tcp and server_name in read(self.wildcard_hosts, group.name))
+        return Chain(group, server_name, second_look=look)
 
     def _others(self, read: Read, name: str) -> tuple[str, ...] | None:
         """Names of the other groups whose chains may hold a connection that was opened for this host."""
         member = read(self.members, name)
         if member is None:
             return None
-        groups = {group for wildcard in _suffixes(name) for group in read(self._answering, wildcard)}
-        return tuple(sorted(group.name for group in groups - {member.group})) or None
+        indexes = (self._answering, self._fallback_wildcards)
+        groups = {group for wildcard in _suffixes(name) for index in indexes for group in read(index, wildcard)}
+        others = groups - {member.group, member.fallback}
+        return tuple(sorted(group.name for group in others if not group.tcp)) or None
 
 
-def _group(host: SecureVirtualHost, secret: Ref, options: Options) -> Group:
+def _group(name: str, host: SecureVirtualHost, options: Options) -> Group:
+    tcp = name if host.tcp_proxy is not None else ""
+    if host.secret is None:
+        return Group(None, "", "", tcp=tcp)
     return Group(
-        secret,
+        host.secret,
         max(options.min_tls, host.min_tls),
         min(options.max_tls, host.max_tls),
         client_validation=host.client_validation,
         jwt_providers=tuple(_by_reference(provider) for provider in host.jwt_providers),
         authorization=host.authorization,
         cookie_rewrites=any(_rewrites_cookies(route) for route in host.routes),
+        tcp=tcp,
+    )
+
+
+def _fallback_group(host: SecureVirtualHost, options: Options) -> Group | None:
+    """Of all hosts that asked for it: nothing about a client is known, so nothing of a host's own is left to differ."""
+    if host.fallback is None:
+        return None
+    return Group(
+        host.fallback,
+        options.min_tls,
+        options.max_tls,
+        cookie_rewrites=True,
+        authorization=host.authorization,
+        fallback=True,
     )
 
 
@@ -229,11 +271,12 @@ def _rewrites_cookies(route: Route) -> bool:
 def _name(group: Group) -> str:
     values = group._asdict().items()
     features = [(field, value) for field, value in values if value != group._field_defaults.get(field, value)]
-    text = "|".join((*group.secret, group.min_tls, group.max_tls)).encode()
+    secret = group.secret or ("", "passthrough")
+    text = "|".join((*secret, group.min_tls, group.max_tls)).encode()
     if features:
         text += b"|" + msgspec.json.encode(features)
     digest = hashlib.blake2b(text, digest_size=5).hexdigest()
-    return _UNSAFE.sub("_", f"{group.secret.namespace}.{group.secret.name}".lower()) + f".{digest}"
+    return _UNSAFE.sub("_", ".".join((*filter(None, secret), digest)).lower())
 
 
 def _is_wildcard(name: str) -> bool:
@@ -300,6 +343,23 @@ def _ages(host: str, member: Member) -> Iterable[tuple[tuple[Group, str, str], t
 def _wildcard_hosts(host: str, member: Member) -> Iterable[tuple[str, str]]:
     if host.startswith("*"):
         yield member.group.name, host
+        if member.fallback is not None:
+            yield member.fallback.name, host
+
+
+def _fallbacks(_: str, member: Member) -> Iterable[tuple[str, Group]]:
+    if member.fallback is not None:
+        yield member.fallback.name, member.fallback
+
+
+def _fallback_chain(_: str, member: Member) -> Iterable[tuple[str, Group]]:
+    if member.fallback is not None:
+        yield "", member.fallback
+
+
+def _fallback_wildcards(host: str, member: Member) -> Iterable[tuple[str, Group]]:
+    if member.fallback is not None and host.startswith("*"):
+        yield host, member.fallback
 
 
 def _server_name(_: str, place: Place) -> Iterable[tuple[str, Group]]:

@@ -11,6 +11,7 @@ from contour.dag import graph
 
 INGRESS_HTTP = "ingress_http"
 INGRESS_HTTPS = "ingress_https"
+INGRESS_FALLBACK = "ingress_fallbackcert"
 RUNTIME_LAYER = "dynamic"
 XDS_CLUSTER = "contour"
 ADMIN_CLUSTER = "envoy-admin"

@@ -40,9 +40,11 @@ def endpoint(address: tuple[str, int]) -> str:
     return address[0]
 
 
-def cluster(c: graph.Cluster | graph.DnsCluster | graph.ExtensionCluster) -> str:
-    """Which of the clusters that share a name is sent: any, but the same one on every replica."""
-    return repr(c)
+def cluster(c: graph.Cluster | graph.DnsCluster | graph.ExtensionCluster) -> tuple[bool, str]:
+    """Which of the clusters that share a name is sent: one of requests rather than of connections, as in the reference,
+    else any, but the same one on every replica.
+    """
+    return isinstance(c, graph.Cluster) and not c.http, repr(c)
 
 
 def endpoint_source(source: tuple[graph.ServicePort, str]) -> tuple[bool, str, int]:

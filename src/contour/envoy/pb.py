@@ -111,6 +111,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     ScopedRds,
     ScopedRoutes,
 )
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from envoy.extensions.formatter.metadata.v3.metadata_pb2 import Metadata as MetadataFormatter
 from envoy.extensions.formatter.req_without_query.v3.req_without_query_pb2 import ReqWithoutQuery
 from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import HeaderMutation
@@ -267,6 +268,7 @@ __all__ = [
     "Struct",
     "SubjectAltNameMatcher",
     "SubstitutionFormatString",
+    "TcpProxy",
     "TlsCertificate",
     "TlsInspector",
     "TlsParameters",

@@ -76,7 +76,7 @@ def of_upstream(
         return f"{path}: {text}"
     if (idle_timeout or 0) < 0:
         return "idle_timeout: must not be negative"
-    if validation is not None and validation.subject_names and not _is_trust_store(validation.ca):
+    if validation is not None and validation.subject_names and not is_trust_store(validation.ca):
         return f"Secret {validation.ca_secret}: a CA certificate cannot be read"
     return None
 
@@ -85,9 +85,33 @@ def of_dns_cluster(message: pb.Cluster, cluster: graph.DnsCluster) -> str | None
     for violation in rules.violations(message):
         return f"{violation.path}: {violation.text}"
     validation = cluster.validation
-    if validation is not None and validation.subject_names and not _is_trust_store(validation.ca):
+    if validation is not None and validation.subject_names and not is_trust_store(validation.ca):
         return f"Secret {validation.ca_secret}: a CA certificate cannot be read"
     return None
+
+
+@lru_cache(maxsize=256)
+def is_trust_store(bundle: bytes) -> bool:
+    """Of the CA's certificates only the types of the PEM blocks were looked at (httpproxy.md §2.5)."""
+    try:
+        for block in pem.blocks(bundle):
+            if isinstance(block, pem.Block):
+                x509.load_der_x509_certificate(block.der)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=256)
+def is_revocation_list(text: bytes) -> bool:
+    """Only that there is a list somewhere in the text has been looked at."""
+    try:
+        for block in pem.blocks(text):
+            if isinstance(block, pem.Block) and block.type == "X509 CRL":
+                x509.load_der_x509_crl(block.der)
+    except ValueError:
+        return False
+    return True
 
 
 def drop_names(message: pb.ClusterLoadAssignment) -> None:
@@ -142,18 +166,6 @@ def _headers(message: pb.Route | pb.WeightedCluster.ClusterWeight) -> Iterator[t
 
 def _is_reserved(name: str) -> bool:
     return name.startswith(":") or name.lower() == "host"
-
-
-@lru_cache(maxsize=256)
-def _is_trust_store(bundle: bytes) -> bool:
-    """Of the CA's certificates only the types of the PEM blocks were looked at (httpproxy.md §2.5)."""
-    try:
-        for block in pem.blocks(bundle):
-            if isinstance(block, pem.Block):
-                x509.load_der_x509_certificate(block.der)
-    except ValueError:
-        return False
-    return True
 
 
 def _health_checks(checks: Iterable[pb.HealthCheck]) -> Iterator[tuple[str, str]]:

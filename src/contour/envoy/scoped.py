@@ -6,13 +6,16 @@ by group. Listeners change only with the set of chains. What Envoy would refuse 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from contour.api.meta import ObjectRef, Ref
 from contour.dag import graph
 from contour.dag.build import Graph
-from contour.dag.secrets import ServingSecret
+from contour.dag.secrets import ServingSecret, envoy_accepts
+from contour.dag.verdict import Invalid
 from contour.envoy import (
+    client_certificates,
     config_source,
     extensions,
     hcm,
@@ -27,6 +30,7 @@ from contour.envoy import (
     secret,
     selection,
     static,
+    tcp_proxy,
     tls,
     upstreams,
 )
@@ -57,6 +61,8 @@ _Resources = Collection[str, Resource | Withheld]
 
 # A wildcard host has no scope of its own. If it is withheld, that is reported under this name: <group>/*/<host>.
 _PIECE = "*/"
+# A filter chain is no resource either: <this><server name>.
+_WITHHELD_CHAIN = "ingress_https/"
 
 
 def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
@@ -66,7 +72,7 @@ def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
     return {
         CLUSTER: _clusters(engine, graph_, options),
         ENDPOINTS: upstreams.assignments(engine, graph_, refusals.drop_names),
-        SECRET: _secrets(engine, graph_, groups, options),
+        SECRET: _secrets(engine, graph_, options),
         LISTENER: listeners,
         SCOPED_ROUTE: _Scopes(engine, graph_, groups).resources,
         RUNTIME: runtime.attach(engine, options, listeners),
@@ -122,7 +128,9 @@ class _Scopes:
         pieces = [read(self._pieces, f"{group}/{_PIECE}{host}") for host in hosts]
         encoded = [piece for piece in pieces if isinstance(piece, bytes)]
         if not plain:
-            domains = sorted(read(self._elsewhere, group) | {_ANY_HOST})
+            # Who comes by the fallback certificate named no host that another answer could be owed to.
+            others = frozenset() if read(self._groups.fallbacks, group) else frozenset((_ANY_HOST,))
+            domains = sorted(read(self._elsewhere, group) | others)
             encoded += [pb.serialize(scopes.misdirected(domain)) for domain in domains]
         return scopes.of_wildcards(name, encoded)
 
@@ -142,7 +150,7 @@ class _Scopes:
             host = read(self._hosts, min(written)) if written else None
             return (host, host.http.routes) if host and host.http else None
         member = read(self._groups.members, name)
-        if member is None or member.group.name != group:
+        if member is None or member.group_named(group) is None:
             return None
         host = self._groups.host(read, name)
         return (host, host.https.routes) if host and host.https else None
@@ -173,12 +181,16 @@ def _plain_pieces(name: str, host: graph.Host) -> Iterable[tuple[str, None]]:
 
 
 def _secure_scopes(name: str, member: Member) -> Iterable[tuple[str, None]]:
-    yield _scope_name(member.group.name, name), None
+    for group in (member.group, member.fallback):
+        if group is not None and not group.tcp:
+            yield _scope_name(group.name, name), None
 
 
 def _secure_pieces(name: str, member: Member) -> Iterable[tuple[str, None]]:
     if name.startswith(_ANY_HOST):
-        yield f"{member.group.name}/{_PIECE}{name}", None
+        for group in (member.group, member.fallback):
+            if group is not None and not group.tcp:
+                yield f"{group.name}/{_PIECE}{name}", None
 
 
 def _scopes_elsewhere(name: str, groups: tuple[str, ...]) -> Iterable[tuple[str, None]]:
@@ -205,26 +217,27 @@ def _listeners(engine: Engine, graph_: Graph, groups: Groups, options: Options) 
     own = {message.name: resource(message.name, message) for message in static.listeners(options, config_source.ADS)}
     plain: Index[str, None] = engine.index("plain listener", graph_.hosts, _plain_listener_of)
     secure: Index[str, None] = engine.index("TLS listener", groups.chains, lambda _, __: ((names.INGRESS_HTTPS, None),))
-    chains: Collection[str, bytes] = engine.collection(
-        "filter chains, serialised",
-        (groups.chains,),
-        lambda read, name: (
-            _secure_chain(chain, _own_filters(read, graph_, chain.group), options)
-            if (chain := read(groups.chains, name))
-            else None
-        ),
+    chains: Collection[str, bytes | Withheld] = engine.collection(
+        "filter chains, serialised", (groups.chains,), _chain(graph_, groups, options)
     )
+    withheld: Index[str, str] = engine.index("withheld filter chains", chains, _withheld_chain)
 
-    def one(read: Read, name: str) -> Resource:
+    def one(read: Read, name: str) -> Resource | Withheld | None:
         if name == names.INGRESS_HTTP:
-            found = extensions.of_plain_listener(read, graph_, own_timeout=True, private_header=selection.HEADER)
-            return _plain_listener(found, options)
+            plain_filters = extensions.of_plain_listener(
+                read, graph_, own_timeout=True, private_header=selection.HEADER
+            )
+            return _plain_listener(plain_filters, options)
         if name == names.INGRESS_HTTPS:
-            pieces = read(chains.all, None)
-            return _secure_listener([pieces[server_name] for server_name in sorted(pieces)], options)
+            found = read(chains.all, None)
+            pieces = [piece for server_name in sorted(found) if isinstance(piece := found[server_name], bytes)]
+            return _secure_listener(pieces, options) if pieces else None
+        for server_name in read(withheld, name):
+            refused = read(chains, server_name)
+            return refused if isinstance(refused, Withheld) else None
         return own[name]
 
-    return engine.collection("listeners", (plain, secure, frozenset(own)), one)
+    return engine.collection("listeners", (plain, secure, withheld, frozenset(own)), one)
 
 
 def _plain_listener_of(_: str, host: graph.Host) -> Iterable[tuple[str, None]]:
@@ -242,7 +255,7 @@ def _plain_listener(own: Mapping[Own, pb.HttpFilter | None], options: Options) -
         routes=selection.SCOPED_ROUTES,
         filters=[selection.second_look(), *http_filters("scoped_http", options, own)],
     )
-    selection.set_group(manager, selection.HTTP)
+    selection.set_group(manager, selection.HTTP, by_authority=True)
     chain = pb.FilterChain(filters=[hcm.network_filter(manager)])
     return resource(name, listener.listener(name, options.http_address, options.http_port, [chain], options, tls=False))
 
@@ -251,6 +264,32 @@ def _secure_listener(chains: Iterable[bytes], options: Options) -> Resource:
     name = names.INGRESS_HTTPS
     body = listener.encoded_listener(name, options.https_address, options.https_port, chains, options, tls=True)
     return Resource(name, version_of(body), body)
+
+
+def _chain(graph_: Graph, groups: Groups, options: Options) -> Callable[[Read, str], bytes | Withheld | None]:
+    def serialised(read: Read, server_name: str) -> bytes | Withheld | None:
+        chain = read(groups.chains, server_name)
+        if chain is None:
+            return None
+        if not chain.group.tcp:
+            requests = _requests(chain, _own_filters(read, graph_, chain.group), options)
+            return pb.serialize(_filter_chain(chain, requests, options))
+        host = groups.host(read, chain.group.tcp)
+        if host is None or host.https is None or host.https.tcp_proxy is None:
+            return None
+        proxy = host.https.tcp_proxy
+        try:
+            connections = tcp_proxy.network_filter(proxy, options)
+        except ValueError as error:
+            return Withheld(_WITHHELD_CHAIN + server_name, f"{host.name}: {error}", (proxy.origin, *host.roots))
+        return pb.serialize(_filter_chain(chain, connections, options))
+
+    return serialised
+
+
+def _withheld_chain(server_name: str, piece: bytes | Withheld) -> Iterable[tuple[str, str]]:
+    if isinstance(piece, Withheld):
+        yield piece.name, server_name
 
 
 def _own_filters(read: Read, graph_: Graph, group: Group) -> dict[Own, pb.HttpFilter | None]:
@@ -263,33 +302,44 @@ def _own_filters(read: Read, graph_: Graph, group: Group) -> dict[Own, pb.HttpFi
     }
 
 
-def _secure_chain(chain: Chain, own: dict[Own, pb.HttpFilter | None], options: Options) -> bytes:
+def _requests(chain: Chain, own: dict[Own, pb.HttpFilter | None], options: Options) -> pb.Filter:
     manager = hcm.connection_manager(
         options,
         stat_prefix=names.INGRESS_HTTPS,
         access_log_path=options.https_access_log,
         routes=selection.SCOPED_ROUTES,
+        any_codec=chain.group.fallback,
         filters=[
             *([selection.second_look()] if chain.second_look else ()),
             *http_filters("scoped_https", options, own),
         ],
     )
-    selection.set_group(manager, chain.group.name)
-    socket = tls.downstream(
-        str(chain.group.secret),
-        config_source.ADS,
-        options,
-        min_tls=chain.group.min_tls,
-        max_tls=chain.group.max_tls,
-    )
-    return pb.serialize(
-        pb.FilterChain(
-            name=chain.name,
-            filter_chain_match=pb.FilterChainMatch(server_names=[chain.server_name]),
-            filters=[hcm.network_filter(manager)],
-            transport_socket=socket,
+    selection.set_group(manager, chain.group.name, by_authority=chain.group.fallback)
+    clients = chain.group.client_validation
+    if clients is not None and clients.forwarded is not None:
+        client_certificates.forward(manager, clients.forwarded)
+    return hcm.network_filter(manager)
+
+
+def _filter_chain(chain: Chain, filter_: pb.Filter, options: Options) -> pb.FilterChain:
+    group = chain.group
+    match = pb.FilterChainMatch(transport_protocol="tls")  # the fallback: whatever name is said, or none
+    if chain.server_name:
+        match = pb.FilterChainMatch(server_names=[chain.server_name])
+    message = pb.FilterChain(name=chain.name, filter_chain_match=match, filters=[filter_])
+    if group.secret is not None:
+        context = tls.downstream(
+            str(group.secret),
+            config_source.ADS,
+            options,
+            min_tls=group.min_tls,
+            max_tls=group.max_tls,
+            alpn=() if group.tcp else None,
         )
-    )
+        if group.client_validation is not None:
+            client_certificates.ask(context, group.client_validation, config_source.ADS)
+        message.transport_socket.CopyFrom(tls.socket(context))
+    return message
 
 
 # --- the rest ------------------------------------------------------------------------------------------------------
@@ -297,17 +347,18 @@ def _secure_chain(chain: Chain, own: dict[Own, pb.HttpFilter | None], options: O
 
 def _clusters(engine: Engine, graph_: Graph, options: Options) -> _Resources:
     origins: Index[str, ObjectRef] = engine.index("objects by cluster", graph_.hosts, _origins)
+    client = str(graph_.options.client_certificate or "")
 
     def translate(read: Read, name: str, one: upstreams.Source) -> Resource | Withheld:
         try:
             if isinstance(one, graph.DnsCluster):
-                message = dns_cluster(one, name)
+                message = dns_cluster(one, name, options)
                 refusal = refusals.of_dns_cluster(message, one)
             elif isinstance(one, graph.ExtensionCluster):
-                message = extension_cluster(one, options, config_source.ADS)
+                message = extension_cluster(one, options, config_source.ADS, client)
                 refusal = refusals.of_upstream(message, one.idle_timeout, one.validation)
             else:
-                message = cluster(one, options, config_source.ADS)
+                message = cluster(one, options, config_source.ADS, client)
                 if one.follows_redirects:
                     message.name = name
                     redirects.set_filter(message)
@@ -324,6 +375,9 @@ def _clusters(engine: Engine, graph_: Graph, options: Options) -> _Resources:
 
 
 def _origins(_: str, host: graph.Host) -> Iterable[tuple[str, ObjectRef]]:
+    if host.https is not None and host.https.tcp_proxy is not None:
+        for backend in host.https.tcp_proxy.backends:
+            yield names.cluster(backend.cluster), host.https.tcp_proxy.origin
     for listed in (host.http, host.https):
         for route in listed.routes if listed else ():
             if isinstance(route.action, graph.Forward):
@@ -336,33 +390,62 @@ def _origins(_: str, host: graph.Host) -> Iterable[tuple[str, ObjectRef]]:
             yield names.scoped_upstream(server), root
 
 
-def _secrets(engine: Engine, graph_: Graph, groups: Groups, options: Options) -> _Resources:
+def _secrets(engine: Engine, graph_: Graph, options: Options) -> _Resources:
     """Under the object's name, so that a rotation touches nothing else."""
-    used: Index[str, None] = engine.index("secrets by name", graph_.hosts, _secret_names)
+    client = graph_.options.client_certificate
+    used: Index[str, None] = engine.index("secrets by name", graph_.hosts, partial(_secret_names, client=client))
     users: Index[str, ObjectRef] = engine.index("users of secrets", graph_.hosts, _secret_users)
+    trusts: Index[str, graph.ClientValidation] = engine.index("trust by name", graph_.hosts, _trusts)
 
     own = metrics.secrets(options.stats_tls)
 
     def one(read: Read, name: str) -> Resource | Withheld | None:
         if name in own:
             return own[name]
+        if trust := read(trusts, name):
+            found = _trust(read, graph_, name, next(iter(trust)))
+            return Withheld(name, found, tuple(sorted(read(users, name)))) if isinstance(found, str) else found
         ref = Ref(*name.split("/", 1))
         serving = read(graph_.serving_secrets, ref)
         if not isinstance(serving, ServingSecret):
             return None
-        if refusal := read(groups.refused, ref):
-            return Withheld(name, f"Secret {name}: {refusal}", tuple(sorted(read(users, name))))
+        if refusal := envoy_accepts(serving):
+            return Withheld(name, f"Secret {name}: {refusal.text}", tuple(sorted(read(users, name))))
         return resource(name, secret.tls_certificate(name, serving.certificate, serving.private_key))
 
-    return engine.collection("secrets", (used, frozenset(own)), one)
+    return engine.collection("secrets", (used, trusts, frozenset(own)), one)
 
 
-def _secret_names(_: str, host: graph.Host) -> Iterable[tuple[str, None]]:
-    if host.https is not None and host.https.secret is not None:
-        yield str(host.https.secret), None
+def _trust(read: Read, graph_: Graph, name: str, clients: graph.ClientValidation) -> Resource | str | None:
+    """What clients' certificates are held against; a text if Envoy would refuse it."""
+    authority = read(graph_.ca_bundles, clients.ca_secret) if clients.ca_secret else b""
+    revoked = read(graph_.revocation_lists, clients.crl_secret) if clients.crl_secret else b""
+    if isinstance(authority, Invalid) or isinstance(revoked, Invalid):
+        return None
+    if authority and not refusals.is_trust_store(authority):
+        return f"Secret {clients.ca_secret}: a CA certificate cannot be read"
+    if revoked and not refusals.is_revocation_list(revoked):
+        return f"Secret {clients.crl_secret}: a list of revoked certificates cannot be read"
+    return resource(name, client_certificates.secret(name, authority, revoked))
+
+
+def _secret_names(_: str, host: graph.Host, *, client: Ref | None) -> Iterable[tuple[str, None]]:
+    """`client`: what Envoy shows to upstreams, as soon as there is one."""
+    for used in (host.https.secret, host.https.fallback) if host.https is not None else ():
+        if used is not None:
+            yield str(used), None
+    if client is not None and host.clusters:
+        yield str(client), None
+
+
+def _trusts(_: str, host: graph.Host) -> Iterable[tuple[str, graph.ClientValidation]]:
+    clients = host.https.client_validation if host.https is not None else None
+    if clients is not None and (name := client_certificates.secret_name(clients)):
+        yield name, clients
 
 
 def _secret_users(_: str, host: graph.Host) -> Iterable[tuple[str, ObjectRef]]:
-    if host.https is not None and host.https.secret is not None:
-        for root in host.roots:
-            yield str(host.https.secret), root
+    names_ = [name for name, _ in (*_secret_names("", host, client=None), *_trusts("", host))]
+    for root in host.roots:
+        for name in names_:
+            yield name, root

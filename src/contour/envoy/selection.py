@@ -40,12 +40,13 @@ def scope_key(scope: str) -> pb.ScopedRouteConfiguration.Key:
     return pb.ScopedRouteConfiguration.Key(fragments=[pb.ScopedRouteConfiguration.Key.Fragment(string_key=scope)])
 
 
-def set_group(manager: pb.HttpConnectionManager, group: str) -> None:
-    """Make the chain's requests look in the scopes of `group`.
+def set_group(manager: pb.HttpConnectionManager, group: str, *, by_authority: bool = False) -> None:
+    """Make the chain's requests look in the scopes of `group`: by the name that the connection was opened for, or
+    `by_authority` of the request, where there is none.
 
     The header is removed first: with an empty host nothing would be written over a forged one.
     """
-    host = "%REQ(:AUTHORITY)%" if group == HTTP else "%REQUESTED_SERVER_NAME%"
+    host = "%REQ(:AUTHORITY)%" if by_authority else "%REQUESTED_SERVER_NAME%"
     value = pb.HeaderValueOption(
         header=pb.HeaderValue(key=HEADER, value=f"{group}/{host}"),
         append_action=pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,

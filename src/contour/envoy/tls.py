@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from contour.dag import graph
 from contour.envoy import pb
-from contour.envoy.options import DEFAULT_CIPHER_SUITES, HTTPVersion, Options
+from contour.envoy.options import HTTPVersion, Options, TLSParameters
 
 _SOCKET = "envoy.transport_sockets.tls"
 _VERSIONS = {
@@ -16,33 +16,44 @@ _VERSIONS = {
 _ALPN = {"h2": ("h2",), "tls": ()}
 _HTTP_ALPN: tuple[tuple[HTTPVersion, str], ...] = (("2", "h2"), ("1.1", "http/1.1"))  # preference of h2 first
 
-_UPSTREAM_PARAMETERS = pb.TlsParameters(
-    tls_minimum_protocol_version=pb.TlsParameters.TLSv1_2,
-    tls_maximum_protocol_version=pb.TlsParameters.TLSv1_3,
-    cipher_suites=DEFAULT_CIPHER_SUITES,
-)
+
+def upstream(c: graph.Cluster, options: Options, client: pb.SdsSecretConfig | None = None) -> pb.TransportSocket:
+    """`client`: the certificate that Envoy shows."""
+    return _upstream(c.sni, c.validation, alpn=_ALPN[c.protocol], parameters=options.upstream_tls, client=client)
 
 
-def upstream(c: graph.Cluster) -> pb.TransportSocket:
-    common = pb.CommonTlsContext(tls_params=_UPSTREAM_PARAMETERS, alpn_protocols=_ALPN[c.protocol])
-    if c.validation is not None and c.validation.subject_names:
-        common.validation_context.CopyFrom(_upstream_validation(c.validation))
-    return _socket(pb.UpstreamTlsContext(sni=c.sni, common_tls_context=common))
+def upstream_of_key_set(c: graph.DnsCluster, options: Options) -> pb.TransportSocket:
+    return _upstream(c.host, c.validation, parameters=options.upstream_tls)
 
 
-def upstream_of_key_set(c: graph.DnsCluster) -> pb.TransportSocket:
-    common = pb.CommonTlsContext(tls_params=_UPSTREAM_PARAMETERS)
-    if c.validation is not None and c.validation.subject_names:
-        common.validation_context.CopyFrom(_upstream_validation(c.validation))
-    return _socket(pb.UpstreamTlsContext(sni=c.host, common_tls_context=common))
-
-
-def upstream_extension(c: graph.ExtensionCluster) -> pb.TransportSocket:
+def upstream_extension(c: graph.ExtensionCluster, client: pb.SdsSecretConfig | None = None) -> pb.TransportSocket:
     """Without the parameters of other clusters, as in the reference (§5, quirk 17): Envoy's own hold."""
-    common = pb.CommonTlsContext(alpn_protocols=_ALPN[c.protocol])
-    if c.validation is not None:
-        common.validation_context.CopyFrom(_upstream_validation(c.validation))
-    return _socket(pb.UpstreamTlsContext(sni=c.sni, common_tls_context=common))
+    return _upstream(c.sni, c.validation, alpn=_ALPN[c.protocol], client=client)
+
+
+def _upstream(
+    sni: str,
+    validation: graph.UpstreamValidation | None,
+    *,
+    alpn: Sequence[str] = (),
+    parameters: TLSParameters | None = None,
+    client: pb.SdsSecretConfig | None = None,
+) -> pb.TransportSocket:
+    common = pb.CommonTlsContext(alpn_protocols=alpn)
+    if parameters is not None:
+        common.tls_params.CopyFrom(
+            pb.TlsParameters(
+                tls_minimum_protocol_version=_VERSIONS[parameters.min_tls],
+                tls_maximum_protocol_version=_VERSIONS[parameters.max_tls],
+                cipher_suites=parameters.cipher_suites,
+                ecdh_curves=parameters.ecdh_curves,
+            )
+        )
+    if validation is not None and validation.subject_names:
+        common.validation_context.CopyFrom(_upstream_validation(validation))
+    if client is not None:
+        common.tls_certificate_sds_secret_configs.append(client)
+    return socket(pb.UpstreamTlsContext(sni=sni, common_tls_context=common))
 
 
 def _upstream_validation(validation: graph.UpstreamValidation) -> pb.CertificateValidationContext:
@@ -68,26 +79,24 @@ def downstream(
     min_tls: str,
     max_tls: str,
     alpn: Sequence[str] | None = None,
-) -> pb.TransportSocket:
+) -> pb.DownstreamTlsContext:
     """The context of a filter chain: the host may narrow the versions that the settings allow, never widen them.
 
     `alpn`: None for those of the HTTP versions that the settings allow.
     """
-    return _socket(
-        pb.DownstreamTlsContext(
-            common_tls_context=pb.CommonTlsContext(
-                tls_params=pb.TlsParameters(
-                    tls_minimum_protocol_version=_VERSIONS[max(options.min_tls, min_tls)],
-                    tls_maximum_protocol_version=_VERSIONS[min(options.max_tls, max_tls)],
-                    cipher_suites=options.cipher_suites,
-                    ecdh_curves=options.ecdh_curves,
-                ),
-                tls_certificate_sds_secret_configs=[pb.SdsSecretConfig(name=secret_name, sds_config=source)],
-                alpn_protocols=http_alpn(options) if alpn is None else alpn,
-            )
+    return pb.DownstreamTlsContext(
+        common_tls_context=pb.CommonTlsContext(
+            tls_params=pb.TlsParameters(
+                tls_minimum_protocol_version=_VERSIONS[max(options.min_tls, min_tls)],
+                tls_maximum_protocol_version=_VERSIONS[min(options.max_tls, max_tls)],
+                cipher_suites=options.cipher_suites,
+                ecdh_curves=options.ecdh_curves,
+            ),
+            tls_certificate_sds_secret_configs=[pb.SdsSecretConfig(name=secret_name, sds_config=source)],
+            alpn_protocols=http_alpn(options) if alpn is None else alpn,
         )
     )
 
 
-def _socket(context: pb.Message) -> pb.TransportSocket:
+def socket(context: pb.Message) -> pb.TransportSocket:
     return pb.TransportSocket(name=_SOCKET, typed_config=pb.pack(context))

@@ -129,6 +129,9 @@ class Client:
                 refused = failure(answer.status, headers, await self._whole(answer))
             yield Stream(answer.status, headers, refused, self._chunks(answer, silence))
         finally:
+            # A watch has no end that anybody waits for: a polite TLS farewell would outlive whoever left it.
+            if answer.connection is not None and answer.connection.transport is not None:
+                answer.connection.transport.abort()
             answer.close()
 
     async def close(self) -> None:

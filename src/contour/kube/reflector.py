@@ -243,8 +243,10 @@ class Reflector:
             self._fail(step, operation, Trouble(text), _DENIED * (1 - self._chance() / 2))
         else:
             trouble = Trouble(f"cannot {operation} {self._what()}: {failure}")
-            after = failure.retry_after
-            self._fail(step, operation, trouble, None if after is None else after + self._chance() / 2)
+            if failure.retry_after is None:
+                self._fail(step, operation, trouble)
+            else:  # a server that is busy or starting: it says so, and when it will not be
+                self._fail(step, operation, trouble, failure.retry_after + self._chance() / 2, patient=True)
 
     def _on_expiry(self, step: Step, operation: _Operation) -> None:
         """What we ask about is too long ago."""
@@ -280,12 +282,15 @@ class Reflector:
         else:
             self._fail(step, "watch", Trouble(reason, whole=whole))
 
-    def _fail(self, step: Step, operation: _Operation, trouble: Trouble, after: float | None = None) -> None:
-        self._troubles[operation] = trouble
+    def _fail(
+        self, step: Step, operation: _Operation, trouble: Trouble, after: float | None = None, *, patient: bool = False
+    ) -> None:
+        """Try again, `after` so many seconds if the server said when; `patient`: nobody hears of it the first times."""
         self._failures[operation] += 1
         failures = self._failures[operation]
-        told = trouble.whole or after is not None
-        if operation == "watch" and failures >= _TRIES and not told:
+        if not patient or failures >= _TRIES:
+            self._troubles[operation] = trouble
+        if operation == "watch" and failures >= _TRIES and not trouble.whole and after is None:
             # A version that the server does not know (its store was set back), a line that nobody can read.
             self.version, self._more, self._seen = "", "", set()
         self._pause(step, backoff.delay(failures, self._chance()) if after is None else after)

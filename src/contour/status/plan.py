@@ -14,6 +14,7 @@ from contour.dag.verdict import Finding, Verdict
 from contour.envoy.resource import Resource, Withheld
 from contour.reactive import Collection, Derived, Engine, Index, Read
 from contour.status.conditions import extension_service_status, http_proxy_status, observed
+from contour.status.ingressroute import ingress_route_status
 from contour.status.loadbalancer import Ingress, applied, from_addresses
 from contour.store import Store
 
@@ -55,6 +56,11 @@ def attach(
         seen = read(store.observed, key)
         if seen is None:
             return None
+        if key.kind == "IngressRoute":
+            on_route = read(graph.ingressroutes, ref)
+            if on_route is None:
+                return None
+            return ingress_route_status(with_refusals(read, key, on_route), observed(seen.status))
         if key.kind == "ExtensionService":
             extension, service = read(graph.extensions, ref), read(store.extensions, ref)
             if extension is None or service is None:
@@ -71,10 +77,11 @@ def attach(
 
     keys: Index[ObjectRef, Ref] = engine.index("proxies with status", store.proxies, _proxy_keys)
     ingress_keys: Index[ObjectRef, Ref] = engine.index("ingresses with status", store.ingresses, _ingress_keys)
+    route_keys: Index[ObjectRef, Ref] = engine.index("ingressroutes with status", store.ingressroutes, _route_keys)
     extension_keys: Index[ObjectRef, Ref] = engine.index(
         "extension services with status", store.extensions, _extension_keys
     )
-    return engine.collection("statuses", (keys, ingress_keys, extension_keys), status)
+    return engine.collection("statuses", (keys, route_keys, ingress_keys, extension_keys), status)
 
 
 def _addresses(
@@ -95,6 +102,10 @@ def _addresses(
 
 def _proxy_keys(ref: Ref, _: Any) -> Iterable[tuple[ObjectRef, Ref]]:
     yield ObjectRef("HTTPProxy", *ref), ref
+
+
+def _route_keys(ref: Ref, _: Any) -> Iterable[tuple[ObjectRef, Ref]]:
+    yield ObjectRef("IngressRoute", *ref), ref
 
 
 def _ingress_keys(ref: Ref, _: Any) -> Iterable[tuple[ObjectRef, Ref]]:

@@ -9,6 +9,7 @@ import msgspec
 
 from contour.api.core import Endpoints, EndpointSlice, Namespace, Secret, Service
 from contour.api.extensionservice import ExtensionService
+from contour.api.heptio import HeptioCertificateDelegation, IngressRoute
 from contour.api.meta import ObjectMeta, ObjectRef, Ref
 from contour.api.networking import Ingress, IngressClass
 from contour.api.projectcontour import HTTPProxy, TLSCertificateDelegation
@@ -20,6 +21,10 @@ ANY_HOST = "*"
 
 # Secrets of other types lose their data: nothing of ours may use it (httpproxy.md §2.1).
 _SECRET_TYPES = ("kubernetes.io/tls", "Opaque")
+
+
+# Kinds of which those of another class are not ours.
+Classed = Ingress | HTTPProxy | IngressRoute
 
 
 class Observed(msgspec.Struct, frozen=True, gc=False):
@@ -60,6 +65,8 @@ class Store:
         self.proxies: Table[Ref, HTTPProxy] = engine.table("proxies")
         self.delegations: Table[Ref, TLSCertificateDelegation] = engine.table("delegations")
         self.extensions: Table[Ref, ExtensionService] = engine.table("extension services")
+        self.ingressroutes: Table[Ref, IngressRoute] = engine.table("ingressroutes")
+        self.heptio_delegations: Table[Ref, HeptioCertificateDelegation] = engine.table("heptio delegations")
         self.observed: Table[ObjectRef, Observed] = engine.table("observed statuses")
         # What Envoy refused, by the object that it came from: texts, fed back by the control loop.
         self.refusals: Table[Any, tuple[str, ...]] = engine.table("refusals")
@@ -76,6 +83,15 @@ class Store:
         self.delegations_by_secret: Index[Ref, tuple[str, ...]] = engine.index(
             "delegations by secret", self.delegations, _delegated_secrets
         )
+        self.ingressroutes_by_fqdn: Index[str, Ref] = engine.index(
+            "ingressroutes by fqdn", self.ingressroutes, _route_fqdn
+        )
+        self.ingressroutes_by_host: Index[str, Ref] = engine.index(
+            "ingressroutes by host", self.ingressroutes, _route_host
+        )
+        self.heptio_delegations_by_secret: Index[Ref, tuple[str, ...]] = engine.index(
+            "heptio delegations by secret", self.heptio_delegations, _delegated_secrets
+        )
         self.kinds: dict[str, Table[Ref, Any]] = {
             "Service": self.services,
             "EndpointSlice": self.endpoint_slices,
@@ -87,21 +103,23 @@ class Store:
             "HTTPProxy": self.proxies,
             "TLSCertificateDelegation": self.delegations,
             "ExtensionService": self.extensions,
+            IngressRoute.kind: self.ingressroutes,
+            HeptioCertificateDelegation.kind: self.heptio_delegations,
         }
 
     def apply(self, obj: Any) -> None:
         """Add or replace an object; one of another ingress class is dropped, and so is its earlier version."""
-        kind, ref, metadata = type(obj).__name__, obj.ref, obj.metadata
+        kind, ref, metadata = obj.kind, obj.ref, obj.metadata
         if self._watched and ref.namespace and ref.namespace not in self._watched:
             return
         if metadata.resource_version:
             metadata = msgspec.structs.replace(metadata, resource_version="")
-        if isinstance(obj, Ingress | HTTPProxy) and not accepts(
-            self._class_names, metadata, obj.spec.ingress_class_name
-        ):
-            self.delete(kind, ref)
-            return
-        if isinstance(obj, Ingress | HTTPProxy | ExtensionService):
+        if isinstance(obj, Classed):
+            spec_class = None if isinstance(obj, IngressRoute) else obj.spec.ingress_class_name
+            if not accepts(self._class_names, metadata, spec_class):
+                self.delete(kind, ref)
+                return
+        if isinstance(obj, Classed | ExtensionService):
             observed = Observed(obj.metadata.resource_version, metadata.uid, obj.status)
             self.observed.set(ObjectRef(kind, *ref), observed)
             obj = _without_status(obj, metadata)
@@ -122,14 +140,14 @@ class Store:
             self.observed.delete(ObjectRef(kind, *ref))
 
 
-def _without_status(
-    obj: Ingress | HTTPProxy | ExtensionService, metadata: ObjectMeta
-) -> Ingress | HTTPProxy | ExtensionService:
+def _without_status(obj: Classed | ExtensionService, metadata: ObjectMeta) -> Classed | ExtensionService:
     match obj:
         case Ingress():
             return Ingress(metadata=metadata, spec=obj.spec)
         case HTTPProxy():
             return HTTPProxy(metadata=metadata, spec=obj.spec)
+        case IngressRoute():
+            return IngressRoute(metadata=metadata, spec=obj.spec)
         case ExtensionService():
             return ExtensionService(metadata=metadata, spec=obj.spec)
 
@@ -150,6 +168,16 @@ def _proxy_host(ref: Ref, proxy: HTTPProxy) -> Iterable[tuple[str, Ref]]:
         yield proxy.spec.virtualhost.fqdn, ref
 
 
+def _route_fqdn(ref: Ref, route: IngressRoute) -> Iterable[tuple[str, Ref]]:
+    if route.spec.virtualhost is not None:
+        yield route.spec.virtualhost.fqdn.lower(), ref
+
+
+def _route_host(ref: Ref, route: IngressRoute) -> Iterable[tuple[str, Ref]]:
+    if route.spec.virtualhost is not None:
+        yield route.spec.virtualhost.fqdn, ref
+
+
 def _ingress_hosts(ref: Ref, ingress: Ingress) -> Iterable[tuple[str, Ref]]:
     hosts = {rule.host or ANY_HOST for rule in ingress.spec.rules}
     if ingress.spec.default_backend is not None:
@@ -163,6 +191,8 @@ def _ingress_tls_hosts(ref: Ref, ingress: Ingress) -> Iterable[tuple[str, Ref]]:
         yield host, ref
 
 
-def _delegated_secrets(ref: Ref, delegation: TLSCertificateDelegation) -> Iterable[tuple[Ref, tuple[str, ...]]]:
+def _delegated_secrets(
+    ref: Ref, delegation: TLSCertificateDelegation | HeptioCertificateDelegation
+) -> Iterable[tuple[Ref, tuple[str, ...]]]:
     for entry in delegation.spec.delegations:
         yield Ref(ref.namespace, entry.secret_name), entry.target_namespaces

@@ -7,7 +7,7 @@ listeners hold their routes inline, whose clusters hold their endpoints, and who
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from contour.control.render import SECTIONS
@@ -49,7 +49,8 @@ def static_config(state: State, *, admin_socket: str = "") -> Json:
     `envoy.validate` do not mind.
     """
     endpoints = {one["cluster_name"]: one for one in state.get("endpoints", [])}
-    clusters = [_cluster(one, endpoints) for one in state.get("clusters", [])]
+    secrets = {one["name"] for one in state.get("secrets", [])}
+    clusters = [_cluster(one, endpoints, secrets) for one in state.get("clusters", [])]
     config: Json = {
         "static_resources": {
             "listeners": [
@@ -77,13 +78,15 @@ def _listener(listener: Json, state: State) -> Json:
             if one["typed_config"]["@type"] == _HCM:
                 _inline_routes(one["typed_config"], state)
         if "transport_socket" in chain:
-            _name_secrets(chain["transport_socket"]["typed_config"])
+            _name_secrets(chain["transport_socket"]["typed_config"], state)
     return listener
 
 
 def _secret_names(chain: Json) -> set[str]:
     context = chain.get("transport_socket", {}).get("typed_config", {}).get("common_tls_context", {})
-    return {one["name"] for one in context.get("tls_certificate_sds_secret_configs", [])}
+    combined = context.get("combined_validation_context", {})
+    trust = [combined["validation_context_sds_secret_config"]] if combined else []
+    return {one["name"] for one in (*context.get("tls_certificate_sds_secret_configs", []), *trust)}
 
 
 def _inline_routes(manager: Json, state: State) -> None:
@@ -107,20 +110,35 @@ def _unchecked(configuration: Json) -> Json:
     return {**copy.deepcopy(configuration), "validate_clusters": False}
 
 
-def _name_secrets(context: Json) -> None:
-    for one in context["common_tls_context"].get("tls_certificate_sds_secret_configs", []):
+def _name_secrets(context: Json, state: State) -> None:
+    common = context["common_tls_context"]
+    for one in common.get("tls_certificate_sds_secret_configs", []):
         one.pop("sds_config", None)
-    context["common_tls_context"].get("validation_context_sds_secret_config", {}).pop("sds_config", None)
+    common.get("validation_context_sds_secret_config", {}).pop("sds_config", None)
+    if "combined_validation_context" in common:  # of validation contexts Envoy takes no name in a static listener
+        combined = common.pop("combined_validation_context")
+        name = combined["validation_context_sds_secret_config"]["name"]
+        (trust,) = (one["validation_context"] for one in state["secrets"] if one["name"] == name)
+        common["validation_context"] = {**combined["default_validation_context"], **trust}
 
 
-def _cluster(cluster: Json, endpoints: Mapping[str, Json]) -> Json:
+def _cluster(cluster: Json, endpoints: Mapping[str, Json], secrets: Collection[str]) -> Json:
     cluster = copy.deepcopy(cluster)
+    if "transport_socket" in cluster:
+        _name_client_certificate(cluster["transport_socket"]["typed_config"]["common_tls_context"], secrets)
     if cluster.get("type") == "EDS":
         source = cluster.pop("eds_cluster_config")
         assignment = endpoints.get(source["service_name"], {})
         cluster["load_assignment"] = {**copy.deepcopy(assignment), "cluster_name": cluster["name"]}
         cluster["type"] = "STATIC"  # like EDS it takes no names
     return cluster
+
+
+def _name_client_certificate(context: Json, secrets: Collection[str]) -> None:
+    """By discovery it may be missing: then the cluster's connections fail."""
+    configs = [one for one in context.pop("tls_certificate_sds_secret_configs", []) if one["name"] in secrets]
+    if configs:
+        context["tls_certificate_sds_secret_configs"] = [{"name": one["name"]} for one in configs]
 
 
 def _admin_cluster(path: str) -> Json:

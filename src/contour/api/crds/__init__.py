@@ -18,6 +18,8 @@ NAMES = {
     "HTTPProxy": "httpproxies",
     "TLSCertificateDelegation": "tlscertificatedelegations",
     "ExtensionService": "extensionservices",
+    "IngressRoute": "ingressroutes.contour.heptio.com",
+    "TLSCertificateDelegation.contour.heptio.com": "tlscertificatedelegations.contour.heptio.com",
 }
 
 RULES: dict[str, Callable[[Mapping[str, Any]], bool]] = {
@@ -43,6 +45,6 @@ def text(kind: str) -> str:
 
 @cache
 def schema(kind: str) -> Schema:
-    """The schema of a kind of `projectcontour.io`."""
+    """The schema of a kind."""
     crd = documents(text(kind))[0].value
     return compile_schema(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], RULES)

@@ -1,8 +1,8 @@
 """The order of HTTP filters, one line each with the reason for its place (httpproxy.md §4.11; operations.md §7.5).
 
-Kinds of filter lists: `http` and `https` are those of the `classic` shape; `scoped_http` and `scoped_https` are the
-base of our own, whose Lua at the head of the chain is added by `contour.envoy.scoped`. Filters that only some chains
-have are given by who knows the chain; the table says where they stand.
+Kinds of filter lists: `http`, `https` and `fallback` are those of the `classic` shape; `scoped_http` and `scoped_https`
+are the base of our own, whose Lua at the head of the chain is added by `contour.envoy.scoped`. Filters that only some
+chains have are given by who knows the chain; the table says where they stand.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from contour.envoy.filters import (
 )
 from contour.envoy.options import Compression, Options
 
-Kind = Literal["http", "https", "scoped_http", "scoped_https"]
+Kind = Literal["http", "https", "fallback", "scoped_http", "scoped_https"]
 
 
 # Filters of single chains.
@@ -41,10 +41,10 @@ class _Row(NamedTuple):
     own: Own | None = None
 
 
-_ALL: frozenset[Kind] = frozenset(("http", "https", "scoped_http", "scoped_https"))
+_ALL: frozenset[Kind] = frozenset(("http", "https", "fallback", "scoped_http", "scoped_https"))
 _CLASSIC_TLS: frozenset[Kind] = frozenset(("https",))
 # A Lua filter costs 260 KB a chain (envoy.md §1): in `scoped` only where there is one chain for all hosts.
-_ONE_CHAIN_OR_CLASSIC: frozenset[Kind] = frozenset(("http", "https", "scoped_http"))
+_ONE_CHAIN_OR_CLASSIC: frozenset[Kind] = frozenset(("http", "https", "fallback", "scoped_http"))
 
 TABLE = (
     _Row(misdirected.http_filter, _CLASSIC_TLS, "before all others: none may act on a request for another host"),
