@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from contour.testing.cluster import Api, Cluster, Network, NetworkError
-from contour.testing.cluster.binaries import GoError, binary
+from contour.testing.cluster.binaries import PROGRAMS, GoError, binary
 
 HERE = "tests/cluster/"
 
@@ -69,7 +69,8 @@ def _missing() -> str | None:
     """Why there can be no cluster here."""
     try:
         Network().close()
-        binary("kube-apiserver")
+        for program in PROGRAMS:
+            binary(program)
     except (NetworkError, GoError) as error:
         return f"no test cluster: {error}"
     return None

@@ -143,6 +143,36 @@ def test_a_server_that_is_held_up_answers_when_it_goes_on(own_cluster: Cluster) 
         patient.get(ref("v1", "Namespace", "", "default"))
 
 
+def test_its_controllers_do_their_work(own_cluster: Cluster, api: Api) -> None:
+    own_cluster.start_controllers()
+    api.apply(TEAM)
+    api.apply(
+        """
+        apiVersion: v1
+        kind: Node
+        metadata: {name: node}
+        ---
+        apiVersion: v1
+        kind: Service
+        metadata: {name: web, namespace: team}
+        spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}
+        ---
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web-1, namespace: team, labels: {app: web}}
+        spec: {nodeName: node, containers: [{name: web, image: web, ports: [{containerPort: 8080}]}]}
+        """
+    )
+    # What a kubelet would say of it.
+    ready = {"type": "Ready", "status": "True"}
+    status = {"phase": "Running", "podIP": "10.244.3.4", "podIPs": [{"ip": "10.244.3.4"}], "conditions": [ready]}
+    api.patch(ref("v1", "Pod", "team", "web-1"), {"status": status}, subresource="status")
+    path = api.path(ref("discovery.k8s.io/v1", "EndpointSlice", "team", ""), named=False)
+    events = api.watch(path, 15, labelSelector="kubernetes.io/service-name=web")
+    addresses = (one["addresses"] for event in events for one in event["object"]["endpoints"] or [])
+    assert next(addresses) == ["10.244.3.4"]
+
+
 def test_nothing_of_it_is_left() -> None:
     with Cluster(crds=False) as cluster:
         pids = (cluster.etcd.pid, cluster.apiserver.pid)
