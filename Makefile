@@ -4,7 +4,7 @@ BIN := .venv/bin
 ENV := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts unit cluster bench-core traces-validate clean
+.PHONY: help demo test lint types contracts unit cluster bench bench-core traces-validate clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,11 @@ contracts: $(ENV) ## which package may import which
 unit: $(ENV) ## all tests
 	$(BIN)/python -m contour.testing.cluster --build
 	$(BIN)/pytest -q -n 2 --dist loadgroup
+
+bench: $(ENV) ## measure with a real API server and Envoy (N=1000, SCENARIOS=S1,S2, CONTROLLER='COMMAND …', JSON=file)
+	@$(BIN)/python -m contour.testing.cluster --build > /dev/null
+	@$(BIN)/python -m bench.cluster --hosts $(or $(N),1000) $(if $(SCENARIOS),--scenarios $(SCENARIOS)) \
+		$(if $(CONTROLLER),--controller '$(CONTROLLER)') $(if $(CRDS),--crds $(CRDS)) $(if $(JSON),--json $(JSON))
 
 bench-core: $(ENV) ## measure builds and edits without a cluster; prints JSON and a table
 	$(BIN)/python -m bench.core

@@ -9,7 +9,9 @@ from typing import Any
 
 
 def spread(seconds: list[float]) -> dict[str, float]:
-    """Milliseconds: least, median, 99th percentile, most, and how many."""
+    """Milliseconds: least, median, 99th percentile, most, and how many; of an empty series the number alone."""
+    if not seconds:
+        return {"n": 0}
     ordered = sorted(seconds)
 
     def at(share: float) -> float:
