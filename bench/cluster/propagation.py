@@ -76,6 +76,7 @@ def edit(rig: Rig) -> dict[str, Any]:
                 (switches if turn % 2 else edits).append(at - acknowledged)
             time.sleep(QUIET)
         answers.update(rig.loader.unload())
+        rig.wire.patch(workload.path("HTTPProxy", number), {"spec": workload.spec(number, mark=rig.mark())})
         if missed == MISSES:
             break
     failed = {status: count for status, count in answers.items() if status != "200"}

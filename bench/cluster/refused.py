@@ -12,6 +12,7 @@ from bench.cluster.statuses import following
 
 EDITS = 20
 LIMIT = 2.0
+STATUS_LIMIT = 30.0
 # Go compiles it, and RE2 in C++, which is what Envoy has, says that it is too large.
 REGEX = r"/\pL{1000}"
 
@@ -34,6 +35,7 @@ def refuse(rig: Rig) -> dict[str, Any]:
             at, _ = rig.prober.watch(workload.fqdn(edited), limit=LIMIT, mark=mark)
             effective += at is not None
         took = time.monotonic() - started
+        statuses.wait(lambda: statuses.of(f"h{number}") != "", STATUS_LIMIT)
         said = statuses.of(f"h{number}")
     rejections = _rejections(rig) - rejected
     rig.wire.delete(workload.path("HTTPProxy", number))

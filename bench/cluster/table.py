@@ -39,15 +39,15 @@ def _rows(result: Json) -> Iterator[Row]:
     yield "floor: write acknowledged after", _both(result["floor"]["write_ms"]), ""
     yield "floor: bare watcher, after that", _both(result["floor"]["event_after_acknowledgement_ms"]), ""
     yield from _load(result["load"], goals)
-    for name, rows in (("S1", _s1), ("S2", _s2), ("S3", _s3), ("S6", _s6), ("S8", _s8), ("S9", _s9), ("S11", _s11)):
+    for name, rows in (("S1", _s1), ("S2", _s2), ("S3", _s3), ("S6", _s6), ("S8", _s8), ("S11", _s11), ("S9", _s9)):
         if one := result["scenarios"].get(name):
             yield from rows(one, goals)
             yield f"   {name} took {one['took_s']} s", _cpu(one["cpu_s"], one["took_s"]), ""
     memory = [one["memory_mb"] for one in (result["load"], *result["scenarios"].values())]
-    last, most = memory[-1], {name: max(one[name] for one in memory) for name in memory[-1]}
+    first, most = memory[0], {name: max(one[name] for one in memory) for name in memory[0]}
     yield (
         "memory of the controller; of Envoy",
-        f"{last['controller']}; {last['envoy']} MB  (most {most['controller']}; {most['envoy']})",
+        f"{first['controller']}; {first['envoy']} MB after the load  (most {most['controller']}; {most['envoy']})",
         goals["memory"],
     )
 

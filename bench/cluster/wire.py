@@ -32,13 +32,11 @@ class Wire:
         content = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
         cluster = content["clusters"][0]["cluster"]
         url = urlsplit(cluster["server"])
-        plain = socket.create_connection((url.hostname or "", url.port or 443), 60)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        context = ssl.create_default_context(cafile=cluster["certificate-authority"])
-        self._socket = context.wrap_socket(plain, server_hostname=url.hostname)
-        self._file = self._socket.makefile("rb")
+        self._address = (url.hostname or "", url.port or 443)
+        self._context = ssl.create_default_context(cafile=cluster["certificate-authority"])
         token = content["users"][0]["user"]["token"]
         self._fixed = f"Host: {url.netloc}\r\nAuthorization: Bearer {token}\r\nAccept: application/json\r\n"
+        self._connect()
 
     def post(self, path: str, body: bytes) -> Answer:
         return self._good(self.send("POST", path, body))
@@ -66,8 +64,14 @@ class Wire:
             return
 
     def send(self, method: str, path: str, body: bytes = b"", content_type: str = "application/json") -> Answer:
-        self._send(method, path, body, content_type)
-        status, length = self._head()
+        try:
+            self._send(method, path, body, content_type)
+            status, length = self._head()
+        except ConnectionError:  # the server ends connections that were idle for long
+            self.close()
+            self._connect()
+            self._send(method, path, body, content_type)
+            status, length = self._head()
         at = time.monotonic()
         content = b""
         if length is not None:
@@ -87,6 +91,12 @@ class Wire:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _connect(self) -> None:
+        plain = socket.create_connection(self._address, 60)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = self._context.wrap_socket(plain, server_hostname=self._address[0])
+        self._file = self._socket.makefile("rb")
 
     def _send(self, method: str, path: str, body: bytes, content_type: str) -> None:
         typed = f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n" if body else ""
