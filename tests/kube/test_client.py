@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import stat
+import tempfile
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -14,6 +17,7 @@ from tests.kube.apiserver import answers, forever, refusal, scripted
 
 from contour.kube.client import MERGE_PATCH, Client, CredentialsError, Unreachable
 from contour.kube.kubeconfig import Exec, User
+from contour.testing.certs import Authority, Pair
 
 OK = web.json_response({"kind": "Thing"})
 
@@ -168,10 +172,9 @@ END
 
 async def test_a_program_gives_a_token_once(tmp_path):
     program, count = plugin(tmp_path, "t", provide_cluster_info=True)
-    async with scripted(accepting("t")) as server:
-        async with Client(server.configuration(User(plugin=program))) as client:
-            assert (await client.request("GET", "/x")).ok
-            assert (await client.request("GET", "/x")).ok
+    async with scripted(accepting("t")) as server, Client(server.configuration(User(plugin=program))) as client:
+        assert (await client.request("GET", "/x")).ok
+        assert (await client.request("GET", "/x")).ok
         assert json.loads((tmp_path / "info").read_text()) == {
             "apiVersion": "client.authentication.k8s.io/v1",
             "kind": "ExecCredential",
@@ -207,6 +210,127 @@ async def test_a_program_that_does_not_work(tmp_path, change, says):
     program, _ = plugin(tmp_path, "t")
     user = User(plugin=msgspec.structs.replace(program, **change))
     async with scripted(answers(OK)) as server, Client(server.configuration(user)) as client:
+        with pytest.raises(CredentialsError, match=says):
+            await client.request("GET", "/x")
+
+
+# --- TLS --------------------------------------------------------------------------------------------------------------
+
+
+def serving(authority: Authority, *names: str) -> ssl.SSLContext:
+    """A server's settings that ask for a client certificate of the same authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    load(context, authority.sign(*names))
+    context.load_verify_locations(cadata=authority.certificate.decode())
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def load(context: ssl.SSLContext, pair: Pair) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(pair.certificate + pair.private_key)
+        file.flush()
+        context.load_cert_chain(file.name)
+
+
+def common_name(request: web.Request) -> str:
+    certificate = request.transport.get_extra_info("peercert")
+    return dict(part[0] for part in certificate["subject"])["commonName"] if certificate else ""
+
+
+def knowing(name: str):
+    def script(request: web.Request) -> web.Response:
+        if common_name(request) == name:
+            return web.json_response({})
+        return refusal(401, "Unauthorized", f"{common_name(request)!r}")
+
+    return script
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+async def test_a_client_certificate_from_the_kubeconfig(authority):
+    pair = authority.sign("me", client=True)
+    user = User(certificate=pair.certificate, private_key=pair.private_key)
+    async with (
+        scripted(knowing("me"), serving(authority, "127.0.0.1")) as server,
+        Client(server.configuration(user, authority=authority.certificate)) as client,
+    ):
+        assert (await client.request("GET", "/x")).ok
+
+
+async def test_a_client_certificate_that_was_replaced(authority, tmp_path):
+    files = [tmp_path / name for name in ("crt", "key")]
+
+    def write(name: str) -> None:
+        pair = authority.sign(name, client=True)
+        for file, content in zip(files, (pair.certificate, pair.private_key), strict=True):
+            file.write_bytes(content)
+
+    user = User(certificate=files[0], private_key=files[1])
+    async with (
+        scripted(knowing("new"), serving(authority, "127.0.0.1")) as server,
+        Client(server.configuration(user, authority=authority.certificate)) as client,
+    ):
+        write("old")
+        assert (await client.request("GET", "/x")).status == 401
+        write("new")
+        assert (await client.request("GET", "/x")).ok
+        async with client.stream("/x") as stream:
+            assert stream.failure is None
+
+
+async def test_a_server_of_another_name(authority):
+    async with (
+        scripted(answers(OK), serving(authority, "kubernetes")) as server,
+        Client(server.configuration(authority=authority.certificate)) as client,
+    ):
+        with pytest.raises(Unreachable, match=r"certificate is not trusted: .*IP address mismatch"):
+            await client.request("GET", "/x")
+        options = {"authority": authority.certificate, "server_name": "kubernetes"}
+        async with Client(server.configuration(**options)) as client:
+            assert (await client.request("GET", "/x")).ok
+
+
+async def test_an_authority_that_was_replaced(authority, tmp_path):
+    file = tmp_path / "ca.crt"
+    file.write_bytes(Authority("another").certificate)
+    async with (
+        scripted(answers(OK), serving(authority, "127.0.0.1")) as server,
+        Client(server.configuration(authority=file)) as client,
+    ):
+        with pytest.raises(Unreachable, match="its certificate is not trusted"):
+            await client.request("GET", "/x")
+        file.write_bytes(authority.certificate)
+        with pytest.raises(Unreachable):
+            await client.request("GET", "/x")  # this is what tells that it has to be read again
+        assert (await client.request("GET", "/x")).ok
+
+
+async def test_not_verified_at_all(authority):
+    async with (
+        scripted(answers(OK), serving(authority, "elsewhere")) as server,
+        Client(server.configuration(insecure=True)) as client,
+    ):
+        assert (await client.request("GET", "/x")).ok
+
+
+@pytest.mark.parametrize(
+    ("fields", "user", "says"),
+    [
+        ({"authority": b"junk"}, {}, "test: certificate authority: no PEM certificates"),
+        ({"authority": Path("/not/there")}, {}, "/not/there: No such file"),
+        ({}, {"certificate": b"junk", "private_key": b"junk"}, "test: client certificate and key"),
+    ],
+)
+async def test_files_that_are_not_what_they_should_be(authority, fields, user, says):
+    async with (
+        scripted(answers(OK), serving(authority, "127.0.0.1")) as server,
+        Client(server.configuration(User(**user), **fields)) as client,
+    ):
         with pytest.raises(CredentialsError, match=says):
             await client.request("GET", "/x")
 
@@ -270,6 +394,22 @@ async def test_an_error_of_the_reader_stays_its_own():
         with pytest.raises(TimeoutError):
             async with client.stream("/x"):
                 raise TimeoutError
+
+
+async def test_a_patch_over_a_connection_that_was_closed_meanwhile():
+    dropped = []
+
+    def script(request: web.Request) -> web.Response:
+        if not dropped:
+            dropped.append(1)
+            request.transport.abort()
+        return web.json_response({})
+
+    async with scripted(script) as server, Client(server.configuration()) as client:
+        response = await client.request("PATCH", "/x", body=b"{}", content_type=MERGE_PATCH)
+        assert client.answers == {("PATCH", "200"): 1}
+    assert response.ok
+    assert server.bodies == [b"{}"] * 2
 
 
 # --- limits -------------------------------------------------------------------------------------------------------

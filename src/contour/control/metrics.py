@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,6 +16,7 @@ from contour.api.meta import Ref
 from contour.control.durations import Durations
 from contour.control.loop import Loop
 from contour.control.serve_status import Statuses
+from contour.kube.client import Client
 from contour.kube.watch import Batch
 from contour.reactive import Collection, Read
 
@@ -33,8 +35,9 @@ class _State(NamedTuple):
 class Metrics(Collector):
     """`lease`: the name of the Lease, for `leader_election_master_status`."""
 
-    def __init__(self, loop: Loop, statuses: Statuses, lease: str) -> None:
+    def __init__(self, loop: Loop, statuses: Statuses, client: Client, lease: str) -> None:
         self._loop = loop
+        self._client = client
         self._statuses = statuses
         self._lease = lease
         self._events: Counter[tuple[str, str]] = Counter()
@@ -63,6 +66,7 @@ class Metrics(Collector):
         yield from self._of_builds()
         yield from self._of_statuses()
         yield from self._of_xds()
+        yield from self._of_requests()
         leads = self._statuses.writer.leads
         yield _gauge(
             "leader_election_master_status",
@@ -176,6 +180,11 @@ class Metrics(Collector):
                 for type_url, value in dict(getattr(found, name)).items()
             }
             yield _counter(f"contour_xds_{name}", text, ("shape", "type"), values)
+
+    def _of_requests(self) -> Iterator[Metric]:
+        host = urlsplit(self._client.server).netloc
+        values = {(code, host, method): number for (method, code), number in dict(self._client.answers).items()}
+        yield _counter("rest_client_requests", "Requests to the API server.", ("code", "host", "method"), values)
 
 
 def _gauge(name: str, text: str, values: Mapping[tuple[str, ...], Mapping[Any, float]]) -> Metric:

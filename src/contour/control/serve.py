@@ -72,7 +72,7 @@ class _Serve:
         self._statuses = Statuses(client, self._pipeline, _limit(self._settings), _warn(log, "status"))
         self._loop = Loop(self._pipeline, committed=self._committed, report=_warn(log, "build"))
         name = options.election.name if options.election else "disabled"
-        self._metrics = Metrics(self._loop, self._statuses, name)
+        self._metrics = Metrics(self._loop, self._statuses, client, name)
         self._pages = Pages(self._check, self._metrics.exposition)
         self._server = Server(self._loop.hub_of)
         self._leadership = Leadership(client, options.election, self._statuses, log)

@@ -29,6 +29,9 @@ class Response(msgspec.Struct, frozen=True, dict=True):
     headers: Mapping[str, str]
     body: bytes
 
+    def __repr__(self) -> str:  # it may hold Secrets
+        return f"Response({self.status}, {len(self.body)} bytes)"
+
     @property
     def ok(self) -> bool:
         return self.status < 400

@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -29,6 +30,7 @@ MERGE_PATCH = "application/merge-patch+json"
 
 _CONNECT = 10.0  # seconds for a connection with its handshake
 _LONGEST_WAIT = 30.0  # seconds: a Retry-After beyond it is not waited for in full
+_NONE = "<error>"  # client-go's word for it
 _BUFFER = 1 << 20  # bytes that are taken from a connection before it is told to pause
 
 # What a lost connection, or one that never came to be, raises.
@@ -38,14 +40,7 @@ Params = Mapping[str, str]
 
 
 class Unreachable(Exception):  # noqa: N818 - what it says is enough
-    """No answer: no connection, a lost one, or none in time. The text names the server and the reason.
-
-    `dropped`: the server closed the connection instead of answering, as it does with one that was idle for long.
-    """
-
-    def __init__(self, text: str, *, dropped: bool = False) -> None:
-        super().__init__(text)
-        self.dropped = dropped
+    """No answer: no connection, a lost one, or none in time. The text names the server and the reason."""
 
 
 class Stream:
@@ -76,6 +71,7 @@ class Client:
         self, configuration: Configuration, *, qps: float = 0.0, burst: int = 0, user_agent: str = "contour"
     ) -> None:
         self.server = configuration.server
+        self.answers: Counter[tuple[str, str]] = Counter()  # by method and code; "<error>" where there was none
         self._configuration = configuration
         self._credentials = Credentials(configuration)
         # As many at once as client-go allows where only the rate is given.
@@ -164,12 +160,26 @@ class Client:
         except aiohttp.ClientConnectorCertificateError as error:
             # The authority's file may have been replaced: whoever tries again tries with what it holds now.
             await self._credentials.renew(identity)
+            self.answers[call.method, _NONE] += 1
             raise Unreachable(f"{self.server}: its certificate is not trusted: {error.certificate_error}") from error
         except _LOST as error:
+            self.answers[call.method, _NONE] += 1
             raise self._unreachable(error) from error
         return answer
 
     async def _attempt(self, call: _Call, identity: Identity) -> aiohttp.ClientResponse:
+        try:
+            answer = await self._once(call, identity)
+        except (aiohttp.ServerDisconnectedError, ConnectionResetError):
+            # The server closed a connection that was idle, as it does after minutes. A merge patch may be done twice;
+            # what else may be is repeated by aiohttp.
+            if call.content_type != MERGE_PATCH:
+                raise
+            answer = await self._once(call, identity)
+        self.answers[call.method, str(answer.status)] += 1
+        return answer
+
+    async def _once(self, call: _Call, identity: Identity) -> aiohttp.ClientResponse:
         headers = [*self._headers.items(), *identity.headers]
         if call.body is not None:
             headers.append(("Content-Type", call.content_type))
@@ -204,8 +214,7 @@ class Client:
             yield chunk
 
     def _unreachable(self, error: BaseException) -> Unreachable:
-        dropped = isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError)
-        return Unreachable(f"{self.server}: {_reason(error)}", dropped=dropped)
+        return Unreachable(f"{self.server}: {_reason(error)}")
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -250,4 +259,4 @@ def _socket(address: tuple[Any, ...]) -> socket.socket:
     return made
 
 
-__all__ = ["JSON", "MERGE_PATCH", "Client", "CredentialsError", "Failure", "Response", "Stream", "Unreachable"]
+__all__ = ["JSON", "MERGE_PATCH", "Client", "CredentialsError", "Response", "Stream", "Unreachable"]

@@ -19,6 +19,9 @@ class Answered(msgspec.Struct, frozen=True):
 
     body: bytes
 
+    def __repr__(self) -> str:  # it may hold Secrets
+        return f"Answered({len(self.body)} bytes)"
+
 
 class Opened(msgspec.Struct, frozen=True):
     """The watch is accepted."""
@@ -28,6 +31,9 @@ class Chunk(msgspec.Struct, frozen=True):
     """Bytes of the watch, cut anywhere."""
 
     data: bytes
+
+    def __repr__(self) -> str:  # it may hold Secrets
+        return f"Chunk({len(self.data)} bytes)"
 
 
 class Ended(msgspec.Struct, frozen=True):
