@@ -19,6 +19,12 @@ pytestmark = pytest.mark.traffic
 
 def served(filter_: pb.HttpFilter, routes: list[pb.Route], socket: pb.TransportSocket | None = None) -> envoy.Envoy:
     """An Envoy that answers by itself, with this filter before its router."""
+    return envoy.Envoy(configuration(filter_, routes, socket))
+
+
+def configuration(
+    filter_: pb.HttpFilter, routes: list[pb.Route], socket: pb.TransportSocket | None = None
+) -> dict[str, Any]:
     host = pb.VirtualHost(name="all", domains=["*"], routes=routes)
     manager = connection_manager(
         Options(),
@@ -37,7 +43,7 @@ def served(filter_: pb.HttpFilter, routes: list[pb.Route], socket: pb.TransportS
         "filter_chains": [pb.to_dict(chain)],
         "listener_filters": [{"name": "tls_inspector", "typed_config": {"@type": inspector}}] if socket else [],
     }
-    return envoy.Envoy({"static_resources": {"listeners": [listener]}})
+    return {"static_resources": {"listeners": [listener]}}
 
 
 def answer(body: str, *set_cookies: str, rules: pb.Any | None = None, prefix: str = "/") -> pb.Route:

@@ -263,11 +263,11 @@ spec: {delegations: [{secretName: ca, targetNamespaces: [shop]}]}
 
 
 def test_a_key_set_is_kept_for_its_time(site: World, envoy: Envoy, server: JwksServer) -> None:
-    proxy(site, remote(server, cacheDuration="200ms"))
+    proxy(site, remote(server, cacheDuration="1s"))
     started = time.monotonic()
     assert [ask(site, envoy, ISSUER.token()).status for _ in range(3)] == [200] * 3
-    assert len(server.fetched) == 1 or time.monotonic() > started + 0.2  # a machine that is busy
-    time.sleep(0.25)  # Envoy's clock is the real one
+    assert len(server.fetched) == 1 or time.monotonic() > started + 1  # a machine that is busy
+    time.sleep(1.1)  # Envoy's clock is the real one
     before = len(server.fetched)
     assert ask(site, envoy, ISSUER.token()).status == 200
     assert len(server.fetched) == before + 1

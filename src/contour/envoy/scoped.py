@@ -35,9 +35,10 @@ from contour.envoy import (
     upstreams,
 )
 from contour.envoy.cluster import cluster, dns_cluster, extension_cluster
-from contour.envoy.filters import cookies, jwt_authn
+from contour.envoy.filters import cookies
 from contour.envoy.filters.order import Own, http_filters
 from contour.envoy.groups import Chain, Group, Groups, Member
+from contour.envoy.jwt import Providers
 from contour.envoy.options import Options
 from contour.envoy.refusals import Refusal
 from contour.envoy.resource import (
@@ -68,13 +69,14 @@ _WITHHELD_CHAIN = "ingress_https/"
 def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
     """Declare the shape's collections; the next commit computes them."""
     groups = Groups(engine, graph_, options)
-    listeners = _listeners(engine, graph_, groups, options)
+    providers = Providers(engine, graph_)
+    listeners = _listeners(engine, graph_, groups, providers, options)
     return {
         CLUSTER: _clusters(engine, graph_, options),
         ENDPOINTS: upstreams.assignments(engine, graph_, refusals.drop_names),
         SECRET: _secrets(engine, graph_, options),
         LISTENER: listeners,
-        SCOPED_ROUTE: _Scopes(engine, graph_, groups).resources,
+        SCOPED_ROUTE: _Scopes(engine, graph_, groups, providers).resources,
         RUNTIME: runtime.attach(engine, options, listeners),
     }
 
@@ -85,9 +87,10 @@ def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
 class _Scopes:
     """The scopes of all groups. A scope's name is its key; host names in it are in lower case."""
 
-    def __init__(self, engine: Engine, graph_: Graph, groups: Groups) -> None:
+    def __init__(self, engine: Engine, graph_: Graph, groups: Groups, providers: Providers) -> None:
         self._hosts = graph_.hosts
         self._groups = groups
+        self._providers = providers
         self._plain: Index[str, str] = engine.index("plain hosts by name", graph_.hosts, _plain_names)
         self._plain_wildcards: Index[str, str] = engine.index("plain wildcard hosts", graph_.hosts, _plain_wildcards)
         self._elsewhere: Index[str, str] = engine.index("wildcard hosts elsewhere", groups.misdirected, _wildcards)
@@ -120,6 +123,8 @@ class _Scopes:
         served = self._served(read, group, host)
         if served is None:
             return scopes.elsewhere(name)
+        if group != selection.HTTP and (refusal := self._refusal(read, served[0])):
+            return Withheld(name, refusal, served[0].roots)
         return scopes.exact(name, *served, secure=group != selection.HTTP)
 
     def _of_wildcards(self, read: Read, name: str, group: str) -> Resource:
@@ -139,9 +144,18 @@ class _Scopes:
         served = self._served(read, group, host)
         if served is None:
             return None
+        if group != selection.HTTP and (refusal := self._refusal(read, served[0])):
+            return Withheld(name, refusal, served[0].roots)
         scope = f"{group}/{_ANY_HOST}"
         piece = scopes.wildcard(scope, *served, secure=group != selection.HTTP)
         return Withheld(name, piece.reason, piece.objects) if isinstance(piece, Refusal) else piece
+
+    def _refusal(self, read: Read, host: graph.Host) -> str | None:
+        """Of what a TLS host's chain would have for it."""
+        for provider in host.https.jwt_providers if host.https else ():
+            if refusal := self._providers.refusal(read, provider):
+                return f"{host.name}: {refusal}"
+        return None
 
     def _served(self, read: Read, group: str, name: str) -> tuple[graph.Host, tuple[graph.Route, ...]] | None:
         """A host with its routes, if it is this group that serves it."""
@@ -213,12 +227,12 @@ def _withheld(name: str, piece: bytes | Withheld) -> Iterable[tuple[str, None]]:
 # --- listeners -----------------------------------------------------------------------------------------------------
 
 
-def _listeners(engine: Engine, graph_: Graph, groups: Groups, options: Options) -> _Resources:
+def _listeners(engine: Engine, graph_: Graph, groups: Groups, providers: Providers, options: Options) -> _Resources:
     own = {message.name: resource(message.name, message) for message in static.listeners(options, config_source.ADS)}
     plain: Index[str, None] = engine.index("plain listener", graph_.hosts, _plain_listener_of)
     secure: Index[str, None] = engine.index("TLS listener", groups.chains, lambda _, __: ((names.INGRESS_HTTPS, None),))
     chains: Collection[str, bytes | Withheld] = engine.collection(
-        "filter chains, serialised", (groups.chains,), _chain(graph_, groups, options)
+        "filter chains, serialised", (groups.chains,), _chain(graph_, groups, providers, options)
     )
     withheld: Index[str, str] = engine.index("withheld filter chains", chains, _withheld_chain)
 
@@ -266,13 +280,15 @@ def _secure_listener(chains: Iterable[bytes], options: Options) -> Resource:
     return Resource(name, version_of(body), body)
 
 
-def _chain(graph_: Graph, groups: Groups, options: Options) -> Callable[[Read, str], bytes | Withheld | None]:
+def _chain(
+    graph_: Graph, groups: Groups, providers: Providers, options: Options
+) -> Callable[[Read, str], bytes | Withheld | None]:
     def serialised(read: Read, server_name: str) -> bytes | Withheld | None:
         chain = read(groups.chains, server_name)
         if chain is None:
             return None
         if not chain.group.tcp:
-            requests = _requests(chain, _own_filters(read, graph_, chain.group), options)
+            requests = _requests(chain, _own_filters(read, graph_, providers, chain.group), options)
             return pb.serialize(_filter_chain(chain, requests, options))
         host = groups.host(read, chain.group.tcp)
         if host is None or host.https is None or host.https.tcp_proxy is None:
@@ -292,12 +308,10 @@ def _withheld_chain(server_name: str, piece: bytes | Withheld) -> Iterable[tuple
         yield piece.name, server_name
 
 
-def _own_filters(read: Read, graph_: Graph, group: Group) -> dict[Own, pb.HttpFilter | None]:
+def _own_filters(read: Read, graph_: Graph, providers: Providers, group: Group) -> dict[Own, pb.HttpFilter | None]:
     return {
         "cookies": cookies.http_filter() if group.cookie_rewrites else None,
-        "jwt_authn": jwt_authn.http_filter(
-            group.jwt_providers, lambda keys: graph_.key_set(read, keys), names.scoped_upstream
-        ),
+        "jwt_authn": providers.http_filter(read, group.jwt_providers),
         **extensions.of_chain(read, graph_, group.authorization, private_header=selection.HEADER),
     }
 

@@ -30,15 +30,15 @@ class Issuer:
         """A signed token; `iss` is the issuer's name unless it is given (None: left out)."""
         head = {"alg": "ES256", "typ": "JWT", "kid": self.key_id, **(header or {})}
         body = {name: value for name, value in {"iss": self.name, **claims}.items() if value is not None}
-        signed = f"{_encoded(json.dumps(head).encode())}.{_encoded(json.dumps(body).encode())}"
+        signed = f"{encoded(json.dumps(head).encode())}.{encoded(json.dumps(body).encode())}"
         r, s = decode_dss_signature(self._key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
-        return f"{signed}.{_encoded(_number(r) + _number(s))}"
+        return f"{signed}.{encoded(_number(r) + _number(s))}"
 
     def key_set(self) -> bytes:
         numbers = self._key.public_key().public_numbers()
         key = {
             "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": self.key_id,
-            "x": _encoded(_number(numbers.x)), "y": _encoded(_number(numbers.y)),
+            "x": encoded(_number(numbers.x)), "y": encoded(_number(numbers.y)),
         }  # fmt: skip
         return json.dumps({"keys": [key]}).encode()
 
@@ -72,6 +72,11 @@ class JwksServer:
         self.stop()
 
 
+def encoded(data: bytes) -> str:
+    """base64url without padding (RFC 7515 §2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
 class _Server(http.server.ThreadingHTTPServer):
     owner: JwksServer
     daemon_threads = True
@@ -98,7 +103,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 def _number(value: int) -> bytes:
     return value.to_bytes(_BYTES, "big")
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -6,7 +6,7 @@ the filter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 
 from contour.dag import graph
@@ -19,28 +19,32 @@ def http_filter(
     providers: Iterable[graph.JwtProvider],
     key_set: Callable[[graph.LocalKeys], bytes | None],
     cluster_name: Callable[[graph.DnsCluster], str],
+    refused: Collection[str] = (),
 ) -> pb.HttpFilter | None:
-    """None without providers. One whose key set is not there (any more) is left out: its routes let nobody pass."""
+    """None without providers. One that is refused, or whose key set is not there (any more), is left out: its routes
+    let nobody pass.
+    """
     providers = tuple(providers)
     if not providers:
         return None
     message = pb.JwtAuthentication()
     for provider in providers:
-        keys = provider.keys
+        if provider.name in refused:
+            continue
         entry = pb.JwtProvider(issuer=provider.issuer, audiences=provider.audiences, forward=provider.forward)
-        if isinstance(keys, graph.LocalKeys):
-            text = key_set(keys)
+        if isinstance(provider.keys, graph.LocalKeys):
+            text = key_set(provider.keys)
             if text is None:
                 continue
             entry.local_jwks.inline_string = text.decode("utf-8", "replace")
         else:
-            entry.remote_jwks.CopyFrom(_remote(keys, cluster_name(keys.cluster)))
+            entry.remote_jwks.CopyFrom(remote(provider.keys, cluster_name(provider.keys.cluster)))
         message.providers[provider.name].CopyFrom(entry)
         message.requirement_map[provider.name].provider_name = provider.name
     return pb.HttpFilter(name=NAME, typed_config=pb.pack(message))
 
 
-def _remote(keys: graph.RemoteKeys, cluster: str) -> pb.RemoteJwks:
+def remote(keys: graph.RemoteKeys, cluster: str) -> pb.RemoteJwks:
     message = pb.RemoteJwks(http_uri=pb.HttpUri(uri=keys.uri, cluster=cluster, timeout=pb.duration(keys.timeout)))
     if keys.cache_duration is not None:
         message.cache_duration.CopyFrom(pb.duration(keys.cache_duration))
