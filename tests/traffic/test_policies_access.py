@@ -67,7 +67,8 @@ def preflight(
 ) -> Response:
     headers = [("origin", origin), ("access-control-request-method", "PUT"), *more.items()]
     sni = host.lower() if tls else None
-    with Http1(clients.connect(world.address("ingress_https" if tls else "ingress_http", envoy), sni=sni)) as client:
+    address = world.opened(envoy, host.lower()) if tls else world.address("ingress_http", envoy)
+    with Http1(clients.connect(address, sni=sni)) as client:
         return client.request("OPTIONS", host, "/x", [(name.replace("_", "-"), value) for name, value in headers])
 
 
@@ -95,7 +96,7 @@ def test_preflight(site: World, envoy: Envoy, tls: bool) -> None:
 @pytest.mark.parametrize("tls", [False, True])
 def test_simple_requests(site: World, envoy: Envoy, tls: bool) -> None:
     proxy(site, POLICY)
-    address = site.address("ingress_https" if tls else "ingress_http", envoy)
+    address = site.opened(envoy, "a.shop.test") if tls else site.address("ingress_http", envoy)
     ask = clients.get_tls if tls else clients.get
     answer = ask(address, "a.shop.test", "/", [("origin", "https://a.test")])
     assert answer.backend == "shop/web"
@@ -155,7 +156,7 @@ def test_preflight_needs_no_token_and_no_address(site: World, envoy: Envoy) -> N
     )
     assert preflight(site, envoy, "https://a.test", tls=True).status == 200
     assert preflight(site, envoy, "https://evil.test", tls=True).status == 403
-    assert clients.get_tls(site.address("ingress_https", envoy), "a.shop.test").status == 403
+    assert clients.get_tls(site.opened(envoy, "a.shop.test"), "a.shop.test").status == 403
 
 
 # --- address filters ------------------------------------------------------------------------------------------------
@@ -238,7 +239,7 @@ def test_addresses_over_tls(site: World, envoy: Envoy) -> None:
     for fqdn, host in (("a.shop.test", "a.shop.test"), ("*.wild.test", "a.wild.test")):
         for cidr, status in (("127.0.0.1", 403), ("127.0.0.2", 200)):
             proxy(site, f"ipDenyPolicy: [{{source: Peer, cidr: {cidr}}}]", fqdn=fqdn)
-            address = site.address("ingress_https", envoy)
+            address = site.opened(envoy, host)
             assert clients.get_tls(address, host).status == status
             with Http2(clients.connect(address, sni=host, alpn="h2")) as client:
                 assert client.request("GET", host).status == status

@@ -72,7 +72,7 @@ def ask(
     host: str | None = None,
 ) -> Response:
     headers = [("authorization", f"Bearer {token}")] if token is not None else []
-    return clients.get_tls(world.address("ingress_https", envoy), sni, path, headers, host=host)
+    return clients.get_tls(world.opened(envoy, sni), sni, path, headers, host=host)
 
 
 def test_tokens(site: World, envoy: Envoy) -> None:
@@ -96,7 +96,7 @@ def test_tokens(site: World, envoy: Envoy) -> None:
         answer = ask(site, envoy, bad)
         assert (answer.status, answer.body) == (403, b"Audiences in Jwt are not allowed")
     assert clients.get_tls(
-        site.address("ingress_https", envoy), "jwt.shop.test", f"/?access_token={ISSUER.token(aud='all')}"
+        site.opened(envoy, "jwt.shop.test"), "jwt.shop.test", f"/?access_token={ISSUER.token(aud='all')}"
     ).status == 200  # fmt: skip
 
 
@@ -178,7 +178,7 @@ def test_hosts_keep_their_providers_apart(site: World, envoy: Envoy) -> None:
 def test_on_hosts_that_are_selected_second(site: World, envoy: Envoy) -> None:
     """A wildcard host's route is found when the filters are there already (envoy.md §2)."""
     proxy(site, local(), fqdn="*.wild.test")
-    address, bearer = site.address("ingress_https", envoy), [("authorization", f"Bearer {ISSUER.token()}")]
+    address, bearer = site.opened(envoy, "a.wild.test"), [("authorization", f"Bearer {ISSUER.token()}")]
     # In the reference's shape a wildcard's label is in lower case.
     for host in ("a.wild.test", "A.Wild.Test") if envoy is site.envoys[0] else ("a.wild.test",):
         assert ask(site, envoy, None, sni="a.wild.test", host=host).status == 401

@@ -61,7 +61,7 @@ def ask(world: World, envoy: Envoy, path: str, *, host: str = "site.test", metho
 
 
 def ask_tls(world: World, envoy: Envoy, path: str, *, host: str = "site.test") -> Response:
-    return clients.get_tls(world.address("ingress_https", envoy), host, path)
+    return clients.get_tls(world.opened(envoy, host), host, path)
 
 
 def location(answer: Response) -> tuple[int, str | None]:

@@ -270,6 +270,23 @@ data: {json.dumps(encoded)}
     def get_tls(self, sni: str, path: str = "/", headers: Pairs = (), **kwargs: Any) -> Response:
         return clients.get_tls(self.https, sni, path, headers, **kwargs)
 
+    def opened(self, envoy: Envoy, sni: str) -> Address:
+        """Where an Envoy listens for TLS, once it has a certificate for this name.
+
+        In the `classic` shape it acknowledges a listener whose certificates it has still to ask for.
+        """
+        address = self.address("ingress_https", envoy)
+
+        def handshake() -> bool:
+            try:
+                clients.connect(address, sni=sni).close()
+            except ConnectionError:
+                return False
+            return True
+
+        until(handshake)
+        return address
+
     def session(self) -> Http1:
         """A connection for many requests."""
         return Http1(clients.connect(self.http))
