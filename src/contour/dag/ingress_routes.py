@@ -11,7 +11,8 @@ from contour.api.meta import Ref
 from contour.api.networking import HTTPIngressPath, IngressBackend
 from contour.api.scalars import quote, regex_error
 from contour.dag.conditions import wildcard_host_match
-from contour.dag.graph import Backend, Cluster, Forward, PathKind, PathMatch, Route
+from contour.dag.graph import NO_HEADERS, Backend, Cluster, Forward, PathKind, PathMatch, Route
+from contour.dag.policy.default_headers import with_default_request, with_default_response
 from contour.dag.services import resolve
 from contour.dag.sources import IngressFacts, Lookup
 from contour.dag.verdict import Finding
@@ -37,8 +38,14 @@ def routes(lookup: Lookup, ingress: IngressFacts, host: str) -> tuple[dict[PathM
             if isinstance(cluster, Finding):
                 findings.append(msgspec.structs.replace(cluster, message=f"{place}: {cluster.message}"))
                 continue
+            backend = _backend(lookup, cluster)
+            if isinstance(backend, Invalid):
+                findings.append(
+                    finding("DefaultHeadersNotValid", f"{place}: {backend.text}; it and what follows it is ignored")
+                )
+                break
             action = Forward(
-                (Backend(cluster),),
+                (backend,),
                 timeout=settings.response_timeout,
                 retry=settings.retry,
                 websocket=(path.path or "/") in settings.websocket_paths,
@@ -73,6 +80,27 @@ def _path_match(path: HTTPIngressPath) -> PathMatch | Invalid:
     if error := regex_error(f"^{value}"):  # as Envoy gets it
         return Invalid(f"path {quote(value)} is not a valid regular expression: {error.text}")
     return PathMatch(PathKind.REGEX, value)
+
+
+def _backend(lookup: Lookup, cluster: Cluster) -> Backend | Invalid:
+    """With the headers that are set for everybody, where they are for Ingress, too (§5.6)."""
+    options = lookup.options
+    if not options.headers_apply_to_ingress:
+        return Backend(cluster)
+    port = cluster.service
+    variables = {
+        "CONTOUR_NAMESPACE": port.namespace,
+        "CONTOUR_SERVICE_NAME": port.service,
+        # In the reference this is 0 where the backend names its port (operations.md §14.1, no. 19).
+        "CONTOUR_SERVICE_PORT": str(port.port),
+    }
+    request = with_default_request(NO_HEADERS, options.request_headers, variables)
+    if isinstance(request, Invalid):
+        return request
+    response = with_default_response(NO_HEADERS, options.response_headers, variables)
+    if isinstance(response, Invalid):
+        return response
+    return Backend(cluster, request_headers=request, response_headers=response)
 
 
 def _cluster(lookup: Lookup, namespace: str, backend: IngressBackend) -> Cluster | Finding:

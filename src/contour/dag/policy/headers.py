@@ -60,6 +60,12 @@ def response_headers(policy: HeadersPolicy | None, variables: Mapping[str, str])
     return _headers(policy, variables, host_allowed=False)
 
 
+def host_from_header(value: str) -> str:
+    """The header that a value of `Host` takes the host from; "" for a host as it stands."""
+    found = _HOST_FROM_HEADER.search(value)
+    return canonical_header(found.group(1)) if found else ""
+
+
 def escape(value: str, variables: Mapping[str, str]) -> str:
     """Double every `%` except those of variables that are known."""
     if "%" not in value:
@@ -84,8 +90,8 @@ def _headers(policy: HeadersPolicy | None, variables: Mapping[str, str], *, host
         if name == "Host":  # never in `values`: the last one wins
             if not host_allowed:
                 return Invalid('rewriting "Host" header is not supported')
-            if found := _HOST_FROM_HEADER.search(entry.value):
-                host_rewrite_header = canonical_header(found.group(1))
+            if header := host_from_header(entry.value):
+                host_rewrite_header = header
             else:
                 host_rewrite = entry.value
             continue
