@@ -51,7 +51,6 @@ _LATER_KEYS = (
     "tracing",
     "tls.fallback-certificate",
     "tls.envoy-client-certificate",
-    "policy",
     "cluster",
 )
 

@@ -7,7 +7,9 @@ import msgspec
 from contour.api import projectcontour as api
 from contour.api.scalars import quote
 from contour.dag.graph import Backend, Cluster, CookieRewrite, Headers, HealthCheck, Mirror, RateLimits
+from contour.dag.options import Options
 from contour.dag.policy.cookies import cookie_rewrites, merged
+from contour.dag.policy.default_headers import with_default_request, with_default_response
 from contour.dag.policy.headers import request_headers, response_headers
 from contour.dag.policy.loadbalancer import LoadBalancing
 from contour.dag.policy.slowstart import slow_start
@@ -69,7 +71,7 @@ def _backend(
     to = upstream(lookup, namespace, service, health_checked=policies.health_check is not None)
     if not isinstance(to, Upstream):
         return to
-    rewrites = _rewrites(namespace, service)
+    rewrites = _rewrites(lookup.options, namespace, service)
     if isinstance(rewrites, Finding):
         return rewrites
     request, response, cookies = rewrites
@@ -98,7 +100,9 @@ def _backend(
     )
 
 
-def _rewrites(namespace: str, service: api.Service) -> tuple[Headers, Headers, tuple[CookieRewrite, ...]] | Finding:
+def _rewrites(
+    options: Options, namespace: str, service: api.Service
+) -> tuple[Headers, Headers, tuple[CookieRewrite, ...]] | Finding:
     """Headers of requests, of responses, and cookies."""
     variables = {
         "CONTOUR_NAMESPACE": namespace,
@@ -106,9 +110,13 @@ def _rewrites(namespace: str, service: api.Service) -> tuple[Headers, Headers, t
         "CONTOUR_SERVICE_PORT": str(service.port),
     }
     request = request_headers(service.request_headers_policy, variables)
+    if not isinstance(request, Invalid):
+        request = with_default_request(request, options.request_headers, variables)
     if isinstance(request, Invalid):
         return _service_error("RequestHeadersPolicyInvalid", f"{request.text} on request headers")
     response = response_headers(service.response_headers_policy, variables)
+    if not isinstance(response, Invalid):
+        response = with_default_response(response, options.response_headers, variables)
     if isinstance(response, Invalid):
         return _service_error("ResponseHeadersPolicyInvalid", f"{response.text} on response headers")
     cookies = cookie_rewrites(service.cookie_rewrite_policies)

@@ -129,7 +129,9 @@ def _assembled(name: str, ingress: IngressHost, root: Proxy | None, outcome: Roo
             roots, created = [own, *roots], root.created
         else:
             roots.append(own)
-    served = (secure and secret) or outcome.tcp_proxy
+    # A proxy with TLS has the connections, whoever else would forward them.
+    tcp_proxy = outcome.tcp_proxy or (None if termination else ingress.tcp_proxy)
+    served = (secure and secret) or tcp_proxy
     providers = termination.jwt_providers if termination and served else ()
     return Host(
         name=name,
@@ -142,7 +144,7 @@ def _assembled(name: str, ingress: IngressHost, root: Proxy | None, outcome: Roo
             max_tls=termination.max_tls if termination else ingress.max_tls,
             client_validation=termination.client_validation if termination else None,
             fallback=termination.fallback if termination else None,
-            tcp_proxy=outcome.tcp_proxy,
+            tcp_proxy=tcp_proxy,
             policies=outcome.policies if outcome.secure else NO_HOST_POLICIES,
             jwt_providers=providers,
             authorization=termination.authorization if termination else None,
@@ -152,7 +154,7 @@ def _assembled(name: str, ingress: IngressHost, root: Proxy | None, outcome: Roo
         verdicts=outcome.verdicts,
         roots=tuple(roots),
         created=created,
-        clusters=_clusters((*plain, *secure), outcome.tcp_proxy),
+        clusters=_clusters((*plain, *secure), tcp_proxy),
         dns_clusters=tuple(dict.fromkeys(one.keys.cluster for one in providers if isinstance(one.keys, RemoteKeys))),
         ingressroutes=ingress.ingressroutes,
         findings=ingress.findings,

@@ -11,7 +11,7 @@ import msgspec
 
 from contour.api.meta import ObjectRef, Ref
 from contour.api.scalars import namespaced_ref, quote
-from contour.dag.graph import PathMatch, Route
+from contour.dag.graph import PathMatch, Route, TCPProxy
 from contour.dag.ingress_routes import finding, routes
 from contour.dag.sources import IngressFacts, Lookup, Sources
 from contour.dag.verdict import Finding, Verdict
@@ -37,7 +37,9 @@ class IngressHost(msgspec.Struct, frozen=True, gc=False):
     roots: tuple[ObjectRef, ...] = ()
     created: str = ""
     findings: Findings = ()
-    ingressroutes: tuple[tuple[Ref, Verdict], ...] = ()  # added by `ingressroute_host`, with their routes
+    # Added by `ingressroute_host`, with routes and certificate of the IngressRoute.
+    tcp_proxy: TCPProxy | None = None
+    ingressroutes: tuple[tuple[Ref, Verdict], ...] = ()
 
 
 NO_INGRESS = IngressHost()

@@ -15,6 +15,7 @@ from contour.dag.graph import NO_HEADERS, Backend, Cluster, Forward, PathKind, P
 from contour.dag.policy.default_headers import with_default_request, with_default_response
 from contour.dag.services import resolve
 from contour.dag.sources import IngressFacts, Lookup
+from contour.dag.upstream import client_certificate_error
 from contour.dag.verdict import Finding
 
 _ANY_HOST = "*"
@@ -39,10 +40,9 @@ def routes(lookup: Lookup, ingress: IngressFacts, host: str) -> tuple[dict[PathM
                 findings.append(msgspec.structs.replace(cluster, message=f"{place}: {cluster.message}"))
                 continue
             backend = _backend(lookup, cluster)
-            if isinstance(backend, Invalid):
-                findings.append(
-                    finding("DefaultHeadersNotValid", f"{place}: {backend.text}; it and what follows it is ignored")
-                )
+            if isinstance(backend, Finding):
+                ignored = f"{place}: {backend.message}; it and what follows it is ignored"
+                findings.append(msgspec.structs.replace(backend, message=ignored))
                 break
             action = Forward(
                 (backend,),
@@ -82,9 +82,11 @@ def _path_match(path: HTTPIngressPath) -> PathMatch | Invalid:
     return PathMatch(PathKind.REGEX, value)
 
 
-def _backend(lookup: Lookup, cluster: Cluster) -> Backend | Invalid:
-    """With the headers that are set for everybody, where they are for Ingress, too (§5.6)."""
+def _backend(lookup: Lookup, cluster: Cluster) -> Backend | Finding:
+    """With what is set for everybody: the certificate that Envoy shows, and headers if they are for Ingress (§5.6)."""
     options = lookup.options
+    if error := client_certificate_error(lookup):
+        return finding("ClientCertificateNotValid", error.message)
     if not options.headers_apply_to_ingress:
         return Backend(cluster)
     port = cluster.service
@@ -96,10 +98,10 @@ def _backend(lookup: Lookup, cluster: Cluster) -> Backend | Invalid:
     }
     request = with_default_request(NO_HEADERS, options.request_headers, variables)
     if isinstance(request, Invalid):
-        return request
+        return finding("DefaultHeadersNotValid", request.text)
     response = with_default_response(NO_HEADERS, options.response_headers, variables)
     if isinstance(response, Invalid):
-        return response
+        return finding("DefaultHeadersNotValid", response.text)
     return Backend(cluster, request_headers=request, response_headers=response)
 
 

@@ -12,8 +12,9 @@ import msgspec
 from contour.api import heptio as api
 from contour.api.meta import Ref
 from contour.api.scalars import namespaced_ref, quote
-from contour.dag.graph import Route
+from contour.dag.graph import Route, TCPProxy
 from contour.dag.ingressroute_routes import routes
+from contour.dag.ingressroute_tcpproxy import tcp_proxy
 from contour.dag.ingressroute_walk import Walk, error
 from contour.dag.report import Report
 from contour.dag.sources import IngressRouteFacts, Lookup
@@ -34,30 +35,21 @@ ORPHANED = Verdict(
 class IngressRouteOutcome(msgspec.Struct, frozen=True, gc=False):
     """What a root contributes to its host; its own verdict is the first.
 
-    `routes` are for the plain listener, and with `termination` for TLS, too.
+    `routes` are for the plain listener; if `secure`, for TLS, too.
     """
 
     routes: tuple[Route, ...] = ()
+    secure: bool = False
     termination: Termination | None = None
+    tcp_proxy: TCPProxy | None = None
     verdicts: tuple[tuple[Ref, Verdict], ...] = ()
 
 
 def evaluate(lookup: Lookup, root: IngressRouteFacts, virtualhost: api.VirtualHost) -> IngressRouteOutcome:
     walk, report = Walk(lookup, root), Report()
-    found: tuple[Route, ...] = ()
-    termination = None
-    if finding := _refusal(walk, virtualhost):
-        report.add(finding)
-    else:
-        tls = _termination(walk, virtualhost.tls)
-        if isinstance(tls, Finding):
-            report.add(tls)
-        else:
-            # Where connections are forwarded, routes are for plain requests, which nobody redirects.
-            termination = tls if root.spec.tcpproxy is None else None
-            found = routes(walk, report, redirect=termination is not None)
+    outcome = _evaluate(walk, virtualhost, report)
     verdicts = {root.ref: report.verdict, **walk.verdicts}
-    return IngressRouteOutcome(found, termination, tuple(verdicts.items()))
+    return msgspec.structs.replace(outcome, verdicts=tuple(verdicts.items()))
 
 
 def duplicate(fqdn: str, roots: Iterable[Ref]) -> Verdict:
@@ -65,6 +57,23 @@ def duplicate(fqdn: str, roots: Iterable[Ref]) -> Verdict:
     names = ", ".join(sorted(map(str, roots)))
     text = f"fqdn {quote(fqdn.lower())} is used in multiple IngressRoutes: {names}"
     return Verdict(errors=(error("DuplicateVhost", text),))
+
+
+def _evaluate(walk: Walk, virtualhost: api.VirtualHost, report: Report) -> IngressRouteOutcome:
+    if finding := _refusal(walk, virtualhost):
+        report.add(finding)
+        return IngressRouteOutcome()
+    termination = _termination(walk, virtualhost.tls)
+    if isinstance(termination, Finding):
+        report.add(termination)
+        return IngressRouteOutcome()
+    # Where connections are forwarded, routes are for plain requests, which nobody redirects.
+    forwarding = walk.root.spec.tcpproxy is not None
+    passthrough = virtualhost.tls is not None and termination is None
+    forwarded = tcp_proxy(walk, report) if forwarding and (termination or passthrough) else None
+    secure = termination is not None and not forwarding
+    found = routes(walk, report, redirect=secure)
+    return IngressRouteOutcome(found, secure, termination, forwarded)
 
 
 def _refusal(walk: Walk, virtualhost: api.VirtualHost) -> Finding | None:

@@ -31,22 +31,25 @@ def with_ingressroutes(read: Read, sources: Sources, name: str, below: IngressHo
 
 def _merged(below: IngressHost, root: IngressRouteFacts, outcome: IngressRouteOutcome) -> IngressHost:
     merged = msgspec.structs.replace(below, ingressroutes=outcome.verdicts)
-    if not outcome.routes and not outcome.termination:
+    termination, tcp_proxy = outcome.termination, outcome.tcp_proxy
+    if not outcome.routes and not termination and not tcp_proxy:
         return merged
     own = ObjectRef("IngressRoute", *root.ref)
     older = bool(below.roots) and below.created <= root.created
     merged = msgspec.structs.replace(
         merged,
         http_routes=tuple(by_match(below.http_routes, outcome.routes)),
+        tcp_proxy=tcp_proxy,
         roots=(*below.roots, own) if older else (own, *below.roots),
         created=below.created if older else root.created,
     )
-    termination = outcome.termination
+    if tcp_proxy:  # connections that are forwarded reach no route, whoever has it
+        merged = msgspec.structs.replace(merged, https_routes=(), secret=None)
     if termination is None:
         return merged
     return msgspec.structs.replace(
         merged,
-        https_routes=tuple(by_match(below.https_routes, outcome.routes)),
+        https_routes=tuple(by_match(merged.https_routes, outcome.routes if outcome.secure else ())),
         secret=termination.secret,
         min_tls=termination.min_tls,
         max_tls=termination.max_tls,

@@ -14,6 +14,7 @@ from contour.dag.ingressroute_walk import error
 from contour.dag.policy.loadbalancer import load_balancer
 from contour.dag.services import resolve
 from contour.dag.sources import Lookup
+from contour.dag.upstream import client_certificate_error
 from contour.dag.verdict import Finding
 
 _STRATEGIES = ("WeightedLeastRequest", "Random", "Cookie")
@@ -64,6 +65,8 @@ def _backend(lookup: Lookup, namespace: str, route: api.Route, service: api.Serv
     validation = _validation(lookup, namespace, service) if found.protocol == "tls" else None
     if isinstance(validation, Finding):
         return validation
+    if bad := client_certificate_error(lookup):
+        return error(bad.reason, bad.message)
     checked = msgspec.structs.replace(found, health_check=_health_check(service.health_check), validation=validation)
     return Backend(checked, weight=service.weight)
 
