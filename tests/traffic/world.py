@@ -129,6 +129,15 @@ class World:
         """Apply the Ingress `namespace/name` with this spec."""
         self.apply(_object("networking.k8s.io/v1", "Ingress", name, spec, annotations))
 
+    def ingressroute(self, name: str, spec: str) -> None:
+        """Apply the IngressRoute `namespace/name` with this spec."""
+        self.apply(_object("contour.heptio.com/v1beta1", "IngressRoute", name, spec))
+
+    def description(self, name: str) -> str:
+        """What the status of an IngressRoute says."""
+        key = ObjectRef("IngressRoute", *name.split("/"))
+        return str(self.ask(lambda: (self.pipeline.statuses.get(key) or {})["description"]))
+
     def knows(self, kind: str, name: str) -> bool:
         return ObjectRef(kind, *name.split("/")) in self._objects
 
