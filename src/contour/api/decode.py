@@ -1,7 +1,7 @@
 """Mappings and JSON bytes to typed objects.
 
 Nulls count as absent, unknown fields are skipped, and nothing in a `status` makes an object fail: what cannot be read
-there is dropped. The retired versions of Ingress become `networking.k8s.io/v1`.
+there is dropped. Retired versions, of Ingress and of HTTPProxy, become the one that is stored.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from contour.api import httpproxy_v1alpha1
 from contour.api.core import Endpoints, EndpointSlice, Namespace, Secret, Service
 from contour.api.extensionservice import ExtensionService
 from contour.api.heptio import HeptioCertificateDelegation, IngressRoute
@@ -40,6 +41,8 @@ REGISTRY: dict[tuple[str, str], type[Object]] = {
     ("extensions/v1beta1", "Ingress"): Ingress,
     ("networking.k8s.io/v1beta1", "Ingress"): Ingress,
     ("networking.k8s.io/v1beta1", "IngressClass"): IngressClass,
+    ("projectcontour.io/v1alpha1", "HTTPProxy"): HTTPProxy,
+    ("projectcontour.io/v1alpha1", "TLSCertificateDelegation"): TLSCertificateDelegation,
 }
 
 CLUSTER_SCOPED: frozenset[type[Object]] = frozenset({Namespace, IngressClass})
@@ -49,6 +52,8 @@ T = TypeVar("T", bound=Object)
 _CONVERSIONS: dict[tuple[str, str], Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     ("extensions/v1beta1", "Ingress"): to_v1,
     ("networking.k8s.io/v1beta1", "Ingress"): to_v1,
+    ("projectcontour.io/v1alpha1", "HTTPProxy"): httpproxy_v1alpha1.to_v1,
+    ("projectcontour.io/v1alpha1", "TLSCertificateDelegation"): httpproxy_v1alpha1.to_v1,
 }
 
 
@@ -116,7 +121,7 @@ def decode_as(kind: type[T], source: Mapping[str, Any] | bytes) -> T:
 
 
 def to_stored_version(source: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The object in the version that its type describes: an Ingress of a retired version becomes v1."""
+    """The object in the version that its type describes: one of a retired version becomes v1."""
     convert = _CONVERSIONS.get((_text(source.get("apiVersion")), _text(source.get("kind"))))
     return source if convert is None else convert(source)
 
