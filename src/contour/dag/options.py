@@ -10,7 +10,7 @@ from contour.dag.graph import CircuitBreakers
 
 
 class HeaderDefaults(msgspec.Struct, frozen=True, gc=False):
-    """Headers that are set or removed unless an object says otherwise; values as written, both sorted by name."""
+    """Headers that are set or removed unless an object says otherwise; values and order of `remove` as written."""
 
     set: tuple[tuple[str, str], ...] = ()
     remove: tuple[str, ...] = ()

@@ -148,7 +148,7 @@ def _together(health: api.Endpoint, metrics: api.Metrics) -> bool:
 def _headers(headers: api.Headers | None) -> graph.HeaderDefaults:
     if headers is None:
         return graph.HeaderDefaults()
-    return graph.HeaderDefaults(tuple(sorted(headers.set.items())), tuple(sorted(set(headers.remove))))
+    return graph.HeaderDefaults(tuple(sorted(headers.set.items())), tuple(dict.fromkeys(headers.remove)))
 
 
 def _rate_limit_service(service: api.RateLimitService | None) -> graph.RateLimitService | None:
