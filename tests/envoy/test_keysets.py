@@ -53,7 +53,7 @@ def problem(text: bytes) -> str | None:
     return validate(configuration(one, [route]))
 
 
-@pytest.mark.parametrize("key", GOOD, ids=str)
+@pytest.mark.parametrize("key", GOOD, ids=range(len(GOOD)))
 def test_a_good_key_is_sent(key: dict[str, Any]) -> None:
     sent = usable(key_set(*BAD, key))
     assert sent is not None
@@ -61,7 +61,7 @@ def test_a_good_key_is_sent(key: dict[str, Any]) -> None:
     assert problem(sent) is None
 
 
-@pytest.mark.parametrize("key", BAD, ids=str)
+@pytest.mark.parametrize("key", BAD, ids=range(len(BAD)))
 def test_a_bad_key_is_not(key: Any) -> None:
     assert usable(key_set(key)) is None
 
