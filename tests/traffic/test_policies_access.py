@@ -5,9 +5,13 @@ from __future__ import annotations
 import socket
 
 import pytest
+from tests.dag.world import root, service
+from tests.envoy.site import ANY_PORT, LOCAL, QUIET, Site, endpoints
 from tests.traffic.world import World
 
-from contour.testing import clients
+from contour.envoy.options import Options
+from contour.testing import clients, static
+from contour.testing.backends import Backend
 from contour.testing.clients import Http1, Http2, Response
 from contour.testing.envoy import Envoy
 from contour.testing.jwks import Issuer
@@ -226,6 +230,30 @@ def test_a_client_cannot_say_who_it_is(site: World, envoy: Envoy, source: str) -
     proxy(site, f"ipAllowPolicy: [{{source: {source}, cidr: 10.0.0.0/8}}]")
     forged = [("x-forwarded-for", "10.0.0.1"), ("x-real-ip", "10.0.0.1"), ("x-envoy-external-address", "10.0.0.1")]
     assert ask_from(site, envoy, "127.0.0.1", headers=forged).status == 403
+
+
+def test_addresses_that_a_trusted_proxy_tells() -> None:
+    """One proxy before this one is trusted: what it says is the remote address, and it is itself the peer."""
+    deny = {"ipDenyPolicy": [{"source": "Remote", "cidr": "10.0.0.0/8"}]}
+    peers = {"ipAllowPolicy": [{"source": "Peer", "cidr": "10.0.0.0/8"}]}
+    with Backend("web") as web:
+        cluster = Site(
+            service("shop/web"),
+            endpoints("shop/web", web.port),
+            root("remote", "remote.test", virtualhost=deny),
+            root("peer", "peer.test", virtualhost=peers),
+            options=Options(**LOCAL, **ANY_PORT, **QUIET, xff_trusted_hops=1),
+        )
+        with Envoy(static.static_config(cluster.state())) as envoy:
+            address = envoy.address("ingress_http")
+            for forwarded, status in (
+                ("10.0.0.1", 403),
+                ("192.0.2.1", 200),
+                ("10.0.0.1, 192.0.2.1", 200),
+                ("192.0.2.1, 10.1.1.1", 403),
+            ):
+                assert clients.get(address, "remote.test", "/", [("x-forwarded-for", forwarded)]).status == status
+            assert clients.get(address, "peer.test", "/", [("x-forwarded-for", "10.0.0.1")]).status == 403
 
 
 @pytest.mark.parametrize("host", ["a.wild.test", "A.wild.test"])
