@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 
+import grpc
 import pytest
 from tests.cluster.site import (
     SHOP,
@@ -21,9 +23,11 @@ from tests.cluster.site import (
     wait_until,
 )
 
+from contour.envoy.resource import CLUSTER
 from contour.testing.backends import Backend
 from contour.testing.cluster import Api, Cluster
 from contour.testing.serving import Serving
+from contour.xds.messages import AGGREGATED, DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
 pytestmark = pytest.mark.traffic
 
@@ -155,3 +159,49 @@ def test_propagation_has_no_gap_while_leaders_come_and_go(replicas: Replicas, cl
         assert max(took) < RECONNECT, sorted(took)[-5:]
         api.wait_for(proxy(f"h{len(took) - 1}"), current("valid"), timeout=DURATION + 3)
         adder.delete_made()
+
+
+@contextmanager
+def refusing(replica: Serving, text: str) -> Iterator[None]:
+    """An Envoy that takes no cluster, connected to a replica."""
+    requests: queue.Queue[DeltaDiscoveryRequest | None] = queue.Queue()
+
+    def client(channel: grpc.Channel) -> None:
+        call = channel.stream_stream(
+            AGGREGATED.format("Delta"), DeltaDiscoveryRequest.SerializeToString, DeltaDiscoveryResponse.FromString
+        )
+        with suppress(grpc.RpcError):
+            for response in call(iter(requests.get, None)):
+                answer = DeltaDiscoveryRequest(type_url=CLUSTER, response_nonce=response.nonce)
+                answer.error_detail.message = text
+                requests.put(answer)
+
+    first = DeltaDiscoveryRequest(type_url=CLUSTER)
+    first.node.id, first.node.user_agent_name = "refusing", "envoy"
+    first.node.metadata.update({"contour": {"shape": "scoped"}})
+    requests.put(first)
+    with grpc.insecure_channel(f"127.0.0.1:{replica.xds_port}") as channel:
+        thread = threading.Thread(target=client, args=(channel,))
+        thread.start()
+        try:
+            yield
+        finally:
+            requests.put(None)
+            channel.close()
+            thread.join()
+
+
+def test_what_an_envoy_refuses_is_said_by_whose_envoy_it_is(replicas: Replicas, api: Api) -> None:
+    leader = replicas.leader()
+    other = replicas.other(leader)
+    api.wait_for(proxy("base"), current("valid"))
+    refused = "contour_envoy_refused_objects_total"
+    with refusing(other, "not by me"):
+        wait_until(lambda: ("Warning", "Rejected", "EnvoyError: not by me") in events(api, proxy("base")))
+        assert (leader.metrics()[refused], other.metrics()[refused]) == (0, 1)
+        assert api.get(proxy("base"))["status"]["currentStatus"] == "valid"
+    with refusing(leader, "nor by me"):
+        found = api.wait_for(proxy("base"), current("invalid"))
+    (error,) = found["status"]["conditions"][0]["errors"]
+    assert (error["type"], error["reason"], error["message"]) == ("EnvoyError", "Rejected", "nor by me")
+    wait_until(lambda: ("Warning", "Rejected", "EnvoyError: nor by me") in events(api, proxy("base")))
