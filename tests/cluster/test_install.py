@@ -143,7 +143,7 @@ def test_without_the_right_to_write_a_status_it_serves_and_says_so_once(installe
             serving.wait_for("may not be written")
             written = 'contour_status_update_total{kind="HTTPProxy"}'
             before = serving.metrics()[written]
-            assert before <= 32, "as many as are under way at once"
+            assert before <= 16, "as many as are under way at once"
             api.apply(proxy("h51"))
             wait_for("h51.test", 200)
             assert serving.metrics()[written] == before

@@ -22,7 +22,7 @@ class Talk:
     """Feeds the machine at a time, and keeps what it says apart from what it does."""
 
     def __init__(self, *, leads: bool = True, **limit: Any) -> None:
-        self.writer = Writer(Limit(**limit), lambda: 0.0)
+        self.writer = Writer(Limit(**{"settle": 0.0, "pause": 0.0, **limit}), lambda: 0.0)
         self.now = 1000.0
         self.said: list[str] = []
         if leads:
@@ -45,6 +45,24 @@ def test_a_difference_is_written_once() -> None:
     assert talk.feed(Differs(A, None)) == []
     assert talk.writer.waiting == 0
     assert talk.writer.writes.attempts["HTTPProxy"] == talk.writer.writes.outcomes["HTTPProxy", "written"] == 1
+
+
+def test_a_difference_may_settle_and_is_not_put_off_for_ever() -> None:
+    talk = Talk(settle=0.01)
+    assert talk.feed(Differs(A, patch("1", "x"))) == [Wait(1000.01)]
+    talk.now += 0.006
+    assert talk.feed(Differs(A, patch("1", "y"))) == [Wait(1000.01)]
+    assert talk.later(0.004) == [Send(A, patch("1", "y"))]
+    talk.feed(Differs(B, patch()))
+    talk.feed(Differs(B, None))
+    assert [command for command in talk.later(1) if isinstance(command, Send)] == []
+
+
+def test_a_new_leader_lets_its_envoys_go_first() -> None:
+    talk = Talk(pause=0.5)
+    assert talk.feed(Differs(A, patch())) == [Wait(1000.5)]
+    assert talk.later(0.5) == [Send(A, patch())]
+    assert talk.feed(Differs(B, patch())) == [Send(B, patch())]
 
 
 def test_what_changes_during_a_write_is_written_after_it_and_only_the_last_of_it() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from math import inf
 from typing import Literal
 
 import msgspec
@@ -30,11 +31,18 @@ _RETRY_SPREAD = 0.5
 
 
 class Limit(msgspec.Struct, frozen=True, gc=False):
-    """Writes a second, how many of them at once after a pause, and how many under way at a time."""
+    """Writes a second, how many of them at once after a pause, and how many under way at a time.
+
+    `settle`: seconds in which a difference may still change before it is written. In them Envoys take what the same
+    change means for them: API server and Envoy would compete for the processor, and 5 ms of 13 were lost so.
+    `pause`: the same for a new leader, which may have just started and has Envoys to serve.
+    """
 
     rate: float = 400.0
-    burst: int = 400
-    parallel: int = 32
+    burst: int = 100
+    parallel: int = 16
+    settle: float = 0.01
+    pause: float = 0.5
 
 
 class Differs(msgspec.Struct, frozen=True, gc=False):
@@ -116,6 +124,7 @@ class Writer:
         self._past: OrderedDict[ObjectRef, _Past] = OrderedDict()  # the latest last
         self._barred: dict[tuple[str, str], float] = {}  # kind and namespace whose statuses may not be written
         self._failing = False  # since the last write that went through
+        self._begins = 0.0
         self._paused_until = 0.0
         self._tokens = float(limit.burst)
         self._filled_at = 0.0
@@ -136,7 +145,7 @@ class Writer:
             case Differs():
                 self._differs(event, now)
             case Leads():
-                self._lead(event.leads)
+                self._lead(event.leads, now)
             case Answered():
                 commands += self._answered(event, now)
             case Tick():
@@ -144,8 +153,9 @@ class Writer:
         commands += self._send(now)
         return commands
 
-    def _lead(self, leads: bool) -> None:
+    def _lead(self, leads: bool, now: float) -> None:
         self.leads = leads
+        self._begins = now + self._limit.pause
         for state in (self._next, self._later, self._tries, self._past, self._barred):
             state.clear()
         self._alarms.clear()
@@ -154,18 +164,19 @@ class Writer:
         if not self.leads:
             return
         key, patch = event.key, event.patch
-        self._next.pop(key, None)
-        self._later.pop(key, None)
+        due, _ = self._later.pop(key, (inf, None))
+        waits = self._next.pop(key, None) is not None
         if patch is None:
             self._tries.pop(key, None)
             return
         past = self._past.get(key)
-        if past is not None and past.digest == _digest(patch):
-            delay = min(_FIRST_REPEAT * 2**past.repeats, _LAST_REPEAT)
-            if past.at + delay > now:
-                self._postpone(key, patch, past.at + delay)
-                return
-        self._next[key] = patch
+        again = past.at + min(_FIRST_REPEAT * 2**past.repeats, _LAST_REPEAT) if past else 0.0
+        if past is not None and past.digest == _digest(patch) and again > now:
+            self._postpone(key, patch, again)
+        elif waits:
+            self._next[key] = patch
+        else:
+            self._postpone(key, patch, min(due, max(now + self._limit.settle, self._begins)))
 
     def _answered(self, event: Answered, now: float) -> list[Command]:
         key, outcome = event.key, event.outcome
