@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import socket
 import ssl
@@ -12,13 +14,17 @@ from pathlib import Path
 import pytest
 
 from contour.api.meta import ObjectRef
+from contour.control import settings
 from contour.control.pipeline import Pipeline
 from contour.control.settings import Settings
 from contour.control.sources import load
 from contour.control.table import Hosts
 from contour.testing import demo
+from contour.testing.authorization import Authorizer, bearer
 from contour.testing.backends import Backend
+from contour.testing.certs import Authority
 from contour.testing.clients import Http1, connect, get, get_tls
+from contour.testing.ratelimit import RateLimits, UnavailableError
 from contour.testing.running import Running
 
 ROOT = Path(__file__).parents[2]
@@ -43,9 +49,11 @@ ports: [{{port: {port}}}]
 
 @pytest.mark.parametrize("folder", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_is_admitted_and_valid_as_it_stands(folder: Path) -> None:
-    sources = load([str(file) for file in folder.glob("*.yaml") if file.name != "tls-secret.yaml"])
+    config, manifests = folder / "config.yaml", folder / "manifests"
+    found = (manifests if manifests.is_dir() else folder).glob("*.yaml")
+    sources = load([str(file) for file in found if file.name != "tls-secret.yaml"])
     assert (sources.refused, sources.notices) == ({}, [])
-    pipeline = Pipeline(Settings())
+    pipeline = Pipeline(settings.load(config.read_text()) if config.exists() else Settings())
     hosts = Hosts(pipeline)
     for obj in sources.objects.values():
         pipeline.store.apply(obj)
@@ -54,7 +62,7 @@ def test_an_example_is_admitted_and_valid_as_it_stands(folder: Path) -> None:
     problems = {row.object: row.text for row in hosts.rows() if row.status != "valid"}
     # The one that its README tells about.
     secure = ObjectRef("HTTPProxy", "shop", "secure")
-    assert problems == ({secure: MISSING_SECRET} if folder.name == "quickstart" else {})
+    assert problems == ({secure: MISSING_SECRET} if folder.name in ("quickstart", "external-authorization") else {})
 
 
 def test_the_ports_of_the_quickstart_are_those_of_the_demo() -> None:
@@ -165,3 +173,62 @@ def test_the_certificate_that_the_quickstart_tells_to_make(tmp_path: Path) -> No
         # Nobody is at 9106: Envoy itself answers, behind the right certificate.
         context = ssl.create_default_context(cafile=str(tmp_path / "tls.crt"))
         assert get_tls(run.https, "secure.localhost", context=context).status in {200, 503}
+
+
+@pytest.mark.traffic
+def test_the_example_of_external_authorization(tmp_path: Path) -> None:
+    folder = ROOT / "examples/external-authorization"
+    with Backend("web") as web, Authorizer(bearer) as server:
+        ports = {"9121": web.port, "9443": server.port}
+        for file in (folder / "manifests").glob("*.yaml"):
+            (tmp_path / file.name).write_text(_with_ports(file, ports))
+        pair = Authority().sign("secure.localhost")
+        data = {"tls.crt": pair.certificate, "tls.key": pair.private_key}
+        metadata = {"name": "secure-tls", "namespace": "shop"}
+        encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": metadata,
+            "type": "kubernetes.io/tls",
+            "data": encoded,
+        }
+        (tmp_path / "secret.yaml").write_text(json.dumps(secret))
+        with Running(tmp_path, "-c", str(folder / "config.yaml")) as run:
+            key = [("authorization", "Bearer let-me-in")]
+            assert get(run.http, "shop.localhost", "/").status == 401
+            answer = get(run.http, "shop.localhost", "/", key)
+            assert (answer.backend, answer.seen.header("x-user")) == ("web", "you")
+            assert server.checks[-1].context == {"site": "examples", "area": "shop"}
+            assert get(run.http, "shop.localhost", "/public").backend == "web"
+            assert get_tls(run.https, "secure.localhost").status == 401
+            assert get_tls(run.https, "secure.localhost", "/", key).backend == "web"
+            assert server.checks[-1].context == {}
+
+
+@pytest.mark.traffic
+def test_the_example_of_rate_limits(tmp_path: Path) -> None:
+    folder = ROOT / "examples/rate-limit"
+    try:
+        limits = RateLimits((folder / "limits.yaml").read_text())
+    except UnavailableError as error:
+        pytest.skip(f"NOT TESTED, the example of rate limits: {error}")
+    with Backend("web") as web, limits:
+        ports = {"9122": web.port, "8081": limits.port}
+        for file in (folder / "manifests").glob("*.yaml"):
+            (tmp_path / file.name).write_text(_with_ports(file, ports))
+        with Running(tmp_path, "-c", str(folder / "config.yaml")) as run:
+            tenant = [("x-tenant", "a")]
+            assert [get(run.http, "api.localhost", "/", tenant).status for _ in range(3)] == [200, 200, 429]
+            answers = [get(run.http, "api.localhost", "/free") for _ in range(3)]
+            assert [answer.status for answer in answers] == [200, 200, 429]
+            assert answers[2].header("x-limited-by") == "envoy"
+            assert [get(run.http, "shop.localhost").status for _ in range(4)] == [200, 200, 200, 429]
+
+
+def _with_ports(file: Path, ports: dict[str, int]) -> str:
+    """An example's manifest, with the ports of this test."""
+    text = file.read_text()
+    for written, port in ports.items():
+        text = text.replace(f"port: {written}", f"port: {port}")
+    return text
