@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.dag.world import AUTHORITY, Mapping, World, delegation, extension, secret, service
+from tests.dag.world import AUTHORITY, Mapping, World, delegation, extension, secret, service, serving
 
 from contour.api.meta import Ref
 from contour.dag.graph import CircuitBreakers, Extension, ExtensionCluster, ExtensionTarget, ServicePort
@@ -52,9 +52,25 @@ def test_everything_that_it_says() -> None:
     assert one.circuit_breakers == CircuitBreakers(max_connections=7, per_host_max_connections=2)
 
 
-def test_a_policy_without_limits_is_not_the_same_as_none() -> None:
-    assert cluster(extension("auth", circuitBreakerPolicy={})).circuit_breakers == CircuitBreakers()
-    assert cluster(extension("auth")).circuit_breakers is None
+def test_a_policy_replaces_the_limits_of_the_settings() -> None:
+    default = CircuitBreakers(max_connections=1, max_requests=2)
+
+    def limits(**spec: Mapping) -> CircuitBreakers:
+        one = found(World(service(), extension("auth", **spec), circuit_breakers=default)).cluster
+        assert one is not None
+        return one.circuit_breakers
+
+    assert limits() == default
+    assert limits(circuitBreakerPolicy={}) == CircuitBreakers()
+    assert limits(circuitBreakerPolicy={"maxRequests": 3}) == CircuitBreakers(max_requests=3)
+
+
+def test_the_certificate_that_envoy_shows_must_be_there() -> None:
+    world = World(service(), extension("auth"), client_certificate=Ref("vault", "client"))
+    message = 'tls.envoy-client-certificate Secret "vault/client" is invalid: Secret not found'
+    assert found(world).verdict.errors == (Finding("TLSError", "SecretNotValid", message),)
+    world.apply(serving("vault/client"))
+    assert found(world).verdict.valid
 
 
 @pytest.mark.parametrize("strategy", ["RoundRobin", "no such"])

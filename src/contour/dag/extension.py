@@ -20,6 +20,7 @@ from contour.dag.policy.timeout import NO_TIMEOUTS, timeouts
 from contour.dag.report import Report
 from contour.dag.services import find_port
 from contour.dag.sources import Lookup
+from contour.dag.upstream import client_certificate_error
 from contour.dag.upstream_validation import checked, not_delegated
 from contour.dag.verdict import Finding, Invalid
 
@@ -41,6 +42,8 @@ def _cluster(lookup: Lookup, ref: Ref, spec: ExtensionServiceSpec, report: Repor
     if isinstance(limits, Invalid):
         report.error("SpecError", "TimeoutPolicyNotValid", f"spec.timeoutPolicy failed to parse: {limits.text}")
         limits = NO_TIMEOUTS
+    if finding := client_certificate_error(lookup):
+        report.add(finding)
     protocol = spec.protocol if spec.protocol is not None else _DEFAULT_PROTOCOL
     strategy = spec.load_balancer_policy.strategy if spec.load_balancer_policy is not None else ""
     if strategy in _UNSUPPORTED_STRATEGIES:
@@ -73,7 +76,7 @@ def _cluster(lookup: Lookup, ref: Ref, spec: ExtensionServiceSpec, report: Repor
         validation=validation,
         idle_timeout=limits.idle_connection,
         response_timeout=limits.response,
-        circuit_breakers=_limits(spec.circuit_breaker_policy),
+        circuit_breakers=_limits(spec.circuit_breaker_policy, lookup.options.circuit_breakers),
     )
 
 
@@ -100,10 +103,10 @@ def _targets(lookup: Lookup, ref: Ref, spec: ExtensionServiceSpec, report: Repor
     return tuple(targets)
 
 
-def _limits(policy: CircuitBreakerPolicy | None) -> CircuitBreakers | None:
-    """None: those of the settings hold. A policy replaces all of them, also where it says nothing."""
+def _limits(policy: CircuitBreakerPolicy | None, default: CircuitBreakers) -> CircuitBreakers:
+    """A policy replaces all limits of the settings, also those that it does not name."""
     if policy is None:
-        return None
+        return default
     return CircuitBreakers(
         policy.max_connections,
         policy.max_pending_requests,

@@ -159,7 +159,7 @@ class ExtensionCluster(msgspec.Struct, frozen=True, gc=False):
     validation: UpstreamValidation | None = None
     idle_timeout: Timeout = None
     response_timeout: Timeout = None  # of what asks it, unless that has one of its own
-    circuit_breakers: CircuitBreakers | None = None  # None: those of the settings
+    circuit_breakers: CircuitBreakers = CircuitBreakers()
 
 
 class ExtensionFacts(msgspec.Struct, frozen=True, gc=False):

@@ -164,7 +164,9 @@ class Sources:
         extension = read(self.extensions, ref)
         if extension is None or extension.cluster is None:
             return ExtensionFacts()
-        return ExtensionFacts(extension.cluster.sni, extension.cluster.response_timeout)
+        timeout = extension.cluster.response_timeout
+        # A negative one, which no API server lets pass, would make Envoy refuse the whole listener.
+        return ExtensionFacts(extension.cluster.sni, None if timeout is None else max(timeout, 0))
 
     def _granted(self, read: Read, use: tuple[Ref, str]) -> bool:
         return delegation.permitted(read, self.store, *use)

@@ -105,9 +105,8 @@ def extension_cluster(
         type=pb.Cluster.EDS,
         eds_cluster_config=pb.Cluster.EdsClusterConfig(eds_config=source, service_name=name),
     )
-    limits = c.circuit_breakers
-    if limits is not None and limits != graph.CircuitBreakers():
-        message.circuit_breakers.CopyFrom(_circuit_breakers(limits))
+    if c.circuit_breakers != graph.CircuitBreakers():
+        message.circuit_breakers.CopyFrom(_circuit_breakers(c.circuit_breakers))
     if c.protocol == "h2":
         message.transport_socket.CopyFrom(tls.upstream_extension(c, _client_certificate(client_secret, source)))
     message.typed_extension_protocol_options[_UPSTREAM_OPTIONS].CopyFrom(

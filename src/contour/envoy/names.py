@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 
 from contour.api.meta import Ref
@@ -18,6 +19,7 @@ ADMIN_CLUSTER = "envoy-admin"
 
 NAME_LIMIT = 60  # hashname's limit; Envoy's statistics had one once, names are API now
 _TRUNCATION_SUFFIX = 6  # hex digits of the hash that end a truncated part
+_AUTHORITY = re.compile(r"[!-~]+")
 _DIGEST = 10  # hex digits that distinguish clusters of a port, and certificates of a secret
 
 
@@ -81,8 +83,8 @@ def extension(ref: Ref) -> str:
 
 
 def authority(cluster_name: str, sni: str = "") -> str:
-    """The authority of a gRPC service (§4.2)."""
-    return sni or cluster_name.replace("/", ".")
+    """The authority of a gRPC service (§4.2). For a name that is none Envoy would refuse the whole listener."""
+    return sni if _AUTHORITY.fullmatch(sni) else cluster_name.replace("/", ".")
 
 
 def cluster(c: graph.Cluster) -> str:

@@ -15,13 +15,16 @@ import msgspec
 from cryptography import x509
 
 from contour.api.meta import ObjectRef
+from contour.api.scalars import regex_error
 from contour.dag import graph, pem
 from contour.envoy import pb, rules
+from contour.envoy.filters import ext_authz, local_ratelimit
 
 _ROUTE = re.compile(r"^routes\[(\d+)\]")
 _STATUSES = range(100, 600)
 _MAX_BODY = 4096  # Envoy's default
 _MAX_WEIGHT = 2**32 - 1
+_MAX_AUTHORIZATION_TIMEOUT = (2**32 - 1) * 1_000_000_000  # of a server that speaks HTTP, and enough for all
 _MAX_SECONDS = (2**63 - 1) // 1_000_000_000 - 1  # of a duration, which Envoy counts in nanoseconds
 
 
@@ -38,6 +41,7 @@ def of_virtual_host(message: pb.VirtualHost, routes: Sequence[graph.Route], host
     problems += [
         (f"routes[{i}].{path}", text) for i, route in enumerate(message.routes) for path, text in _route(route)
     ]
+    problems += list(_limits(message, message.rate_limits))
     if not problems:
         return None
     found = [_located(path, text, routes, host) for path, text in problems]
@@ -63,6 +67,20 @@ def _located(path: str, text: str, routes: Sequence[graph.Route], host: graph.Ho
     route = routes[int(match[1])]
     field = path[match.end() :].lstrip(".")
     return route, f"{place(host, route)}: {field}: {text}"
+
+
+@lru_cache(maxsize=1024)
+def of_authorization(server: graph.Authorization) -> str | None:
+    """Its filter is in a chain, and for one that Envoy refuses all hosts lose the listener: it is left out, and the
+    hosts that ask for it are not served.
+    """
+    if server.path_prefix and not server.path_prefix.startswith("/"):
+        return "authorization.httpSettings.pathPrefix: must start with /"
+    if (server.timeout or 0) < 0 or (server.timeout or 0) > _MAX_AUTHORIZATION_TIMEOUT:
+        return f"authorization.responseTimeout: must be between 0 and {_MAX_AUTHORIZATION_TIMEOUT // 1_000_000_000} seconds"
+    for violation in rules.violations(ext_authz.http_filter(server, graph.ExtensionFacts())):
+        return f"authorization: {violation.path.removeprefix('typed_config.')}: {violation.text}"
+    return None
 
 
 def of_upstream(
@@ -135,6 +153,7 @@ def _route(route: pb.Route) -> Iterator[tuple[str, str]]:
     yield from _headers(route)
     if (size := len(route.direct_response.body.inline_string.encode())) > _MAX_BODY:
         yield "direct_response.body", f"has {size} bytes, more than {_MAX_BODY}"
+    yield from _limits(route, route.route.rate_limits)
     if route.HasField("route"):
         for message, field in (
             (route.route, "timeout"),
@@ -150,6 +169,20 @@ def _route(route: pb.Route) -> Iterator[tuple[str, str]]:
         for i, cluster in enumerate(clusters):
             for path, text in _headers(cluster):
                 yield f"route.weighted_clusters.clusters[{i}].{path}", text
+
+
+def _limits(message: pb.VirtualHost | pb.Route, limits: Iterable[pb.RateLimit]) -> Iterator[tuple[str, str]]:
+    """Regular expressions of descriptors, which nobody has looked at, and headers of the answer beyond a local limit."""
+    for i, limit in enumerate(limits):
+        for j, action in enumerate(limit.actions):
+            for header in action.header_value_match.headers:
+                if error := regex_error(header.string_match.safe_regex.regex):
+                    yield f"rate_limits[{i}].actions[{j}].header_value_match", f"{header.name}: {error.text}"
+    local = message.typed_per_filter_config.get(local_ratelimit.NAME)
+    if local is not None:
+        for option in pb.LocalRateLimit.FromString(local.value).response_headers_to_add:
+            if _is_reserved(option.header.key):
+                yield "local_ratelimit.response_headers_to_add", f"{option.header.key!r} may not be set"
 
 
 def _headers(message: pb.Route | pb.WeightedCluster.ClusterWeight) -> Iterator[tuple[str, str]]:

@@ -309,10 +309,13 @@ def _withheld_chain(server_name: str, piece: bytes | Withheld) -> Iterable[tuple
 
 
 def _own_filters(read: Read, graph_: Graph, providers: Providers, group: Group) -> dict[Own, pb.HttpFilter | None]:
+    server = group.authorization
+    if server is not None and refusals.of_authorization(server):
+        server = None  # the hosts that ask for it are withheld
     return {
         "cookies": cookies.http_filter() if group.cookie_rewrites else None,
         "jwt_authn": providers.http_filter(read, group.jwt_providers),
-        **extensions.of_chain(read, graph_, group.authorization, private_header=selection.HEADER),
+        **extensions.of_chain(read, graph_, server, private_header=selection.HEADER),
     }
 
 

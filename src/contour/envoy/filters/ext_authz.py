@@ -15,6 +15,7 @@ NAME = "envoy.filters.http.ext_authz"
 DISABLED = pb.pack(pb.ExtAuthzPerRoute(disabled=True))
 
 _FORBIDDEN = pb.HttpStatus(code=pb.StatusCode.Forbidden)
+_MAX_TIMEOUT = (2**32 - 1) * 1_000_000_000
 _URI = "http://dummy/"  # only its path counts, and that is the request's; the cluster says where to
 
 
@@ -66,8 +67,8 @@ def grpc_service(cluster: str, sni: str, timeout: graph.Timeout) -> pb.GrpcServi
 
 def _http_service(server: graph.Authorization, cluster: str, timeout: graph.Timeout) -> pb.AuthorizationHttpService:
     message = pb.AuthorizationHttpService(
-        # Without a timeout of its own Envoy refuses the message: 0 is none.
-        server_uri=pb.HttpUri(uri=_URI, cluster=cluster, timeout=pb.duration(timeout or 0)),
+        # Without a timeout, or with a longer one, Envoy refuses the message: 0 is none.
+        server_uri=pb.HttpUri(uri=_URI, cluster=cluster, timeout=pb.duration(min(timeout or 0, _MAX_TIMEOUT))),
         path_prefix=server.path_prefix,
     )
     if server.upstream_headers:
