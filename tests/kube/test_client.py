@@ -410,18 +410,3 @@ async def test_a_patch_over_a_connection_that_was_closed_meanwhile():
         assert client.answers == {("PATCH", "200"): 1}
     assert response.ok
     assert server.bodies == [b"{}"] * 2
-
-
-# --- limits -------------------------------------------------------------------------------------------------------
-
-
-async def test_writes_are_limited_reads_and_leases_are_not():
-    async with scripted(answers(OK)) as server, Client(server.configuration(), qps=10, burst=1) as client:
-        started = time.monotonic()
-        for _ in range(5):
-            await client.request("GET", "/x")
-            await client.request("PUT", "/x", body=b"", urgent=True)
-        assert time.monotonic() - started < 0.15
-        for _ in range(4):
-            await client.request("PUT", "/x", body=b"")
-        assert time.monotonic() - started >= 0.3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contour.kube.lease import (
     Acquired,
@@ -291,6 +293,45 @@ def test_candidates_do_not_all_wake_at_once():
         machine.feed(Start(), 0, "T")
         waits.append(machine.feed(Found(Record("a", 15)), 0, "T").next.seconds)
     assert waits == pytest.approx([2.0, 2.2, 2.36])
+
+
+NAMES = "abc"
+happenings = st.lists(
+    st.tuples(
+        st.sampled_from(["cut off", "back", "frozen", "thawed", "stop", "join"]),
+        st.sampled_from(NAMES),
+        st.floats(0, 20),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(happenings)
+def test_there_are_never_two_leaders_and_in_the_end_there_is_one(happenings):
+    server = Server()
+    there = {name: server.replica(name) for name in NAMES}
+    for number, (what, name, pause) in enumerate(happenings):
+        one = there[name]
+        match what:
+            case "cut off" | "back":
+                one.reachable = what == "back"
+            case "frozen" | "thawed":
+                one.frozen = what == "frozen"
+            case "stop" if not one.done and not one.frozen:
+                one.feed(Stop())
+            case "join" if one.done:
+                there[name] = server.replica(name + str(number))
+        for _ in range(int(pause / 0.5) + 1):
+            server.pass_time(0.5)
+            # A frozen one does nothing; when it wakes, the first thing that it learns is what the time is.
+            assert len([one for one in server.replicas if one.machine.leading and server.now < one.machine.until]) <= 1
+    for one in there.values():
+        one.reachable, one.frozen = True, False
+    server.pass_time(40)
+    alive = [one.name for one in there.values() if not one.done]
+    assert [name for name in server.leaders() if name in alive] == server.leaders()
+    assert len(server.leaders()) == (1 if alive else 0)
 
 
 @pytest.mark.parametrize(

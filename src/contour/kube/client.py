@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -23,7 +22,6 @@ from yarl import URL
 from contour.kube.answers import Failure, Response, failure
 from contour.kube.credentials import Credentials, CredentialsError, Identity
 from contour.kube.kubeconfig import Configuration
-from contour.kube.limits import Bucket
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -62,21 +60,16 @@ class Stream:
 class Client:
     """Connections to one API server, used again as long as they last.
 
-    `qps` and `burst` (operations.md §1.3: `--kubernetes-client-qps`, `--kubernetes-client-burst`) limit writes; 0 means
-    no limit: the server has its own (429 with Retry-After), and reads are few. Use it as an async context manager, or
-    call `close`.
+    Nothing is limited here: reads are few, and whoever writes much knows best what may wait. Use it as an async context
+    manager, or call `close`.
     """
 
-    def __init__(
-        self, configuration: Configuration, *, qps: float = 0.0, burst: int = 0, user_agent: str = "contour"
-    ) -> None:
+    def __init__(self, configuration: Configuration) -> None:
         self.server = configuration.server
         self.answers: Counter[tuple[str, str]] = Counter()  # by method and code; "<error>" where there was none
         self._configuration = configuration
         self._credentials = Credentials(configuration)
-        # As many at once as client-go allows where only the rate is given.
-        self._bucket = Bucket(qps, burst or 30)
-        self._headers = {"User-Agent": user_agent, "Accept": JSON, "Accept-Encoding": "identity"}
+        self._headers = {"User-Agent": "contour", "Accept": JSON, "Accept-Encoding": "identity"}
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
@@ -89,16 +82,13 @@ class Client:
         content_type: str = JSON,
         timeout: float = 30.0,  # noqa: ASYNC109  # the limit is one attempt's, not the call's
         retries: int = 5,
-        urgent: bool = False,
     ) -> Response:
         """Send a request and read the whole answer. A refusal is an answer (`Response.failure`).
 
         401 is tried once more with renewed credentials; an answer that comes with Retry-After (429, 503) is tried
-        `retries` times more. `timeout` holds for each attempt. `urgent`: a write that the rate limit does not delay (a
-        lease). Raises Unreachable; then a write may or may not have been done. Raises CredentialsError.
+        `retries` times more. `timeout` holds for each attempt. Raises Unreachable; then a write may or may not have been
+        done. Raises CredentialsError.
         """
-        if method != "GET" and not urgent:
-            await asyncio.sleep(self._bucket.take(time.monotonic()))
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT)
         call = _Call(method, self._url(path, params), limits, body, content_type)
         while True:

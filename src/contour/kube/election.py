@@ -129,11 +129,11 @@ class Election:
                 return self._keep(response) if response.ok else Failed(str(response.failure))
             case Create():
                 body = msgspec.json.encode({**self._blank, "spec": command.record})
-                response = await self._client.request("POST", self._collection, body=body, urgent=True)
+                response = await self._client.request("POST", self._collection, body=body)
                 conflicts = {409}
             case Update():
                 body = msgspec.json.encode({**self._object, "spec": command.record})
-                response = await self._client.request("PUT", self._path, body=body, urgent=True)
+                response = await self._client.request("PUT", self._path, body=body)
                 conflicts = {404, 409}
         if response.ok:
             kept = self._keep(response)
