@@ -206,7 +206,7 @@ def test_each_metric_is_on_the_page_and_in_the_docs(api: Api, serving: Serving, 
     page = serving.page("/metrics")
     names = {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE")}
     text = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
-    documented = set(re.findall(r"`(contour_\w+|leader_\w+)`", text))
+    documented = set(re.findall(r"`((?:contour|leader|rest_client)_\w+)`", text))
     for line in text.splitlines():
         first, *rest = (
             re.findall(r"`(contour_\w+|…\w+)`", line.split("|")[1]) if line.startswith("| `contour") else [""]

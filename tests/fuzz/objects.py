@@ -64,7 +64,7 @@ def objects(kind: str) -> Strategy:
         optional={"annotations": _annotations(), "creationTimestamp": st.sampled_from(("2020-01-01T00:00:00Z", None))},
     )
     return st.tuples(metadata, body).map(
-        lambda parts: {"apiVersion": api_version, "kind": kind, "metadata": parts[0], **parts[1]}
+        lambda parts: {"apiVersion": api_version, "kind": kind.partition(".")[0], "metadata": parts[0], **parts[1]}
     )
 
 
