@@ -98,6 +98,16 @@ def test_limits_of_a_listener() -> None:
     assert len(plain["socket_options"]) == 4
 
 
+@pytest.mark.parametrize(
+    ("address", "any_family", "wanted"),
+    [("0.0.0.0", False, [(0, 1)]), ("0.0.0.0", True, [(0, 1), (41, 67)]), ("::", False, [(0, 1), (41, 67)])],
+)
+def test_a_socket_of_ipv4_has_no_traffic_class(address: str, any_family: bool, wanted: list[Any]) -> None:
+    options = Options(tos=32, traffic_class=64)
+    message = listener.listener("x", address, 80, [], options, tls=False, any_family=any_family)
+    assert [(one.level, one.name) for one in message.socket_options[4:]] == wanted
+
+
 def test_fingerprints() -> None:
     message = listener.listener("x", "::", 443, [], Options(ja4=True), tls=True)
     (inspector,) = pb.to_dict(message)["listener_filters"]

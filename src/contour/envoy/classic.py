@@ -196,13 +196,19 @@ def _plain_listener(own: dict[Own, pb.HttpFilter | None], options: Options) -> R
         filters=http_filters("http", options, own),
     )
     chain = pb.FilterChain(filters=[hcm.network_filter(manager)])
-    return resource(name, listener.listener(name, options.http_address, options.http_port, [chain], options, tls=False))
+    return resource(
+        name,
+        listener.listener(name, options.http_address, options.http_port, [chain], options, tls=False, any_family=True),
+    )
 
 
 def _secure_listener(chains: list[bytes], options: Options) -> Resource:
     name = names.INGRESS_HTTPS
     return _encoded(
-        name, listener.encoded_listener(name, options.https_address, options.https_port, chains, options, tls=True)
+        name,
+        listener.encoded_listener(
+            name, options.https_address, options.https_port, chains, options, tls=True, any_family=True
+        ),
     )
 
 

@@ -36,9 +36,20 @@ _PROXY_PROTOCOL = pb.ListenerFilter(
 
 
 def listener(
-    name: str, address: str, port: int, filter_chains: Iterable[pb.FilterChain], options: Options, *, tls: bool
+    name: str,
+    address: str,
+    port: int,
+    filter_chains: Iterable[pb.FilterChain],
+    options: Options,
+    *,
+    tls: bool,
+    any_family: bool = False,
 ) -> pb.Listener:
-    """`tls`: the listener looks at the server name before it chooses a filter chain."""
+    """`tls`: the listener looks at the server name before it chooses a filter chain.
+
+    `any_family`: with socket options that a socket of the address's family does not know, as in the reference. Envoy
+    does not open such a listener.
+    """
     message = pb.Listener(
         name=name,
         address=socket_address(address, port),
@@ -48,7 +59,7 @@ def listener(
             *([_PROXY_PROTOCOL] if options.use_proxy_protocol else ()),
             *([_tls_inspector(options)] if tls else ()),
         ],
-        socket_options=[*KEEPALIVE, *_traffic_classes(options)],
+        socket_options=[*KEEPALIVE, *_traffic_classes(options, ipv6=any_family or ":" in address)],
     )
     if options.exact_balance:
         message.connection_balance_config.exact_balance.SetInParent()
@@ -68,18 +79,25 @@ def _tls_inspector(options: Options) -> pb.ListenerFilter:
     return pb.ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pb.pack(inspector))
 
 
-def _traffic_classes(options: Options) -> Iterable[pb.SocketOption]:
+def _traffic_classes(options: Options, *, ipv6: bool) -> Iterable[pb.SocketOption]:
     if options.tos:
         yield _socket_option("Set IPv4 TOS field", _IPPROTO_IP, _IP_TOS, options.tos)
-    if options.traffic_class:
+    if options.traffic_class and ipv6:
         yield _socket_option("Set IPv6 Traffic Class field", _IPPROTO_IPV6, _IPV6_TCLASS, options.traffic_class)
 
 
 def encoded_listener(
-    name: str, address: str, port: int, filter_chains: Iterable[bytes], options: Options, *, tls: bool
+    name: str,
+    address: str,
+    port: int,
+    filter_chains: Iterable[bytes],
+    options: Options,
+    *,
+    tls: bool,
+    any_family: bool = False,
 ) -> bytes:
     """The same from filter chains that are serialised already: one join, whatever their number."""
-    head = pb.serialize(listener(name, address, port, (), options, tls=tls))
+    head = pb.serialize(listener(name, address, port, (), options, tls=tls, any_family=any_family))
     return b"".join([head, *(field(_FILTER_CHAINS, body) for body in filter_chains)])
 
 

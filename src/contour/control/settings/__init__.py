@@ -11,7 +11,7 @@ import msgspec
 
 from contour.api import configuration as api
 from contour.api.meta import Ref
-from contour.control.settings import checks, reading, result, specchecks, tospec
+from contour.control.settings import checks, envoychecks, reading, result, specchecks, tospec
 from contour.control.settings.error import SettingsError
 from contour.control.settings.file import File
 from contour.control.settings.flags import NO_FLAGS, Flags, comma_list
@@ -55,14 +55,15 @@ def load(file_text: str, flags: Flags = NO_FLAGS, *, contour_namespace: str | No
     file = _checked(file_text)
     spec = _complete(file, flags, contour_namespace)
     watch_namespaces = comma_list(flags.watch_namespaces)
-    graph = result.graph_options(spec)
+    graph, options = result.graph_options(spec), result.envoy_options(spec)
+    envoychecks.check(options)
     if watch_namespaces:
         _check_watched(graph, frozenset(watch_namespaces))
     ingress, envoy = spec.ingress or api.Ingress(), spec.envoy or api.Envoy()
     service = envoy.service or api.NamespacedName()
     return Settings(
         graph=graph,
-        envoy=result.envoy_options(spec),
+        envoy=options,
         status_address=ingress.status_address,
         envoy_service_namespace=service.namespace,
         envoy_service_name=service.name,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from contour.api.scalars import quote
+from contour.control.settings import envoyformats
 from contour.control.settings.error import SettingsError
 
 FORMATS = ("envoy", "json")
@@ -112,4 +113,6 @@ def _problem(text: str) -> str:
             return f"{shown}, arguments required for operator: {operator}"
         if operator == "START_TIME" and length:
             return f"{shown}, operator {operator} cannot have truncation length"
+        if refusal := envoyformats.refusal(operator, arguments, length):
+            return f"{shown}, Envoy refuses operator {operator}: {refusal}"
     return ""
