@@ -8,7 +8,7 @@ from tests.dag import world
 from contour.api.decode import decode
 from contour.api.meta import Ref
 from contour.dag.graph import CircuitBreakers, ServicePort
-from contour.dag.services import ResolvedPort, ServiceFacts, resolve, service_facts
+from contour.dag.services import ResolvedPort, ServiceFacts, limits, resolve, service_facts
 from contour.dag.verdict import Invalid
 
 REF = Ref("shop", "web")
@@ -95,6 +95,13 @@ def test_circuit_breakers() -> None:
         max_connections=100, max_pending_requests=2**32 - 1, per_host_max_connections=10
     )
     assert annotated(**{"max-connections": "9" * 5000}) == annotated(**{"max-connections": "many"}) == facts()
+
+
+def test_limits_of_the_settings_hold_where_a_service_says_nothing() -> None:
+    own, default = CircuitBreakers(max_connections=5, max_retries=0), CircuitBreakers(max_connections=9, max_retries=7)
+    assert limits(own, default) == CircuitBreakers(max_connections=5, max_retries=7)
+    assert limits(own, CircuitBreakers()) is own
+    assert limits(CircuitBreakers(), default) == default
 
 
 def test_what_does_not_matter_is_left_out() -> None:

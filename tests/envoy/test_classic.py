@@ -204,6 +204,23 @@ def test_the_order_of_events_does_not_matter(order: int) -> None:
         assert dict(collection.items()) == dict(other.shape[url].items())
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_key_sets_with_one_cluster_name_the_first_host_decides(order: int) -> None:
+    """httpproxy.md §4.1: neither the family nor the port is part of the name."""
+
+    def with_keys(name: str, family: str) -> dict[str, Any]:
+        one = proxy(name, "web", tls=True)
+        keys = {"uri": "https://idp.test/keys", "dnsLookupFamily": family}
+        one["spec"]["virtualhost"]["jwtProviders"] = [{"name": "p", "remoteJWKS": keys}]
+        return one
+
+    world = World(service("web"), tls_secret())
+    world.change(*[with_keys("a", "v6"), with_keys("b", "v4")][::order])
+    assert world.message(CLUSTER, "dnsname/https/idp.test")["dns_lookup_family"] == "V6_ONLY"
+    world.remove("HTTPProxy", "a")
+    assert world.message(CLUSTER, "dnsname/https/idp.test")["dns_lookup_family"] == "V4_ONLY"
+
+
 def test_envoy_takes_it() -> None:
     world = World(service("web"), endpoint_slice("web", "10.0.0.1"), tls_secret(), proxy("a", "web", tls=True))
     resources = {

@@ -50,6 +50,17 @@ def test_endpoints_over_the_stream_that_is_there() -> None:
     assert source == {"ads": {}, "resource_api_version": "V3"}
 
 
+def test_limits_of_connections_to_upstreams() -> None:
+    options = Options(upstream_max_requests_per_connection=3, upstream_buffer_limit=4096)
+    found = pb.to_dict(cluster(graph.Cluster(WEB), options, config_source.CLASSIC))
+    assert found["per_connection_buffer_limit_bytes"] == 4096
+    assert found["typed_extension_protocol_options"][HTTP_OPTIONS]["common_http_protocol_options"] == {
+        "max_requests_per_connection": 3
+    }
+    connections = pb.to_dict(cluster(graph.Cluster(WEB, http=False), options, config_source.CLASSIC))
+    assert not connections.keys() & {"per_connection_buffer_limit_bytes", "typed_extension_protocol_options"}
+
+
 def test_connect_timeout() -> None:
     message = cluster(graph.Cluster(WEB), Options(connect_timeout=250_000_000), config_source.CLASSIC)
     assert message.connect_timeout.ToMilliseconds() == 250

@@ -12,13 +12,6 @@ import yaml
 
 ROOT = Path(__file__).parents[2].parent / "shared" / "traces"
 
-# Fields of an HTTPProxy whose effect comes later: a case that uses one is not compared yet.
-_LATER_FIELDS = frozenset(
-    {
-        "dnsLookupFamily",  # where two key sets have one cluster name, the wrong one's wins
-    }
-)
-_EMPTY_HAS_EFFECT = frozenset({"internalRedirectPolicy"})
 # They have no effect unless a Gateway is configured, which is a configuration key below.
 GATEWAY_KINDS = frozenset(
     {
@@ -51,7 +44,6 @@ _LATER_KEYS = (
     "tracing",
     "tls.fallback-certificate",
     "tls.envoy-client-certificate",
-    "cluster",
 )
 
 
@@ -138,8 +130,6 @@ def later_of(obj: dict[str, Any]) -> Iterator[str]:
     kind = obj["kind"]
     if kind not in _KINDS:
         yield kind
-    elif kind == "HTTPProxy":
-        yield from (f"HTTPProxy {name}" for name in _names(obj.get("spec")) if name in _LATER_FIELDS)
 
 
 def _config_keys(value: Any, prefix: str = "") -> Iterator[str]:
@@ -148,14 +138,3 @@ def _config_keys(value: Any, prefix: str = "") -> Iterator[str]:
             yield from _config_keys(item, f"{prefix}.{key}" if prefix else key)
     elif prefix:
         yield prefix
-
-
-def _names(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if item not in (None, False, [], {}, "") or (item == {} and key in _EMPTY_HAS_EFFECT):
-                yield key
-            yield from _names(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _names(item)

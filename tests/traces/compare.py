@@ -38,7 +38,10 @@ def _resources(case: Case, section: str, ours: list[Any]) -> str:
     got = by_name(section, [normal(section, item) for item in ours])
     if case.name.startswith("mutants/") and section == "listeners":  # static listeners are not recorded there
         got = {name: item for name, item in got.items() if name not in _STATIC_LISTENERS}
-    return difference_of_members(by_name(section, [normal(section, item) for item in case.actual[section]]), got)
+    wanted = by_name(section, [normal(section, item) for item in case.actual[section]])
+    if section == "clusters":
+        differences.give_ingress_its_family(case.objects, wanted, got)
+    return difference_of_members(wanted, got)
 
 
 def _status(case: Case, state: dict[str, list[Any]]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from typing import Any
 
 _RATE_LIMIT = "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit"
@@ -99,6 +100,32 @@ def leaked_variable(wanted: str, got: str) -> bool:
         return False
     pattern = re.escape(got).replace("%%CONTOUR_SERVICE_NAME%%", "[a-z0-9-]+")
     return re.fullmatch(pattern.replace("%%CONTOUR_SERVICE_PORT%%", "[0-9]+"), wanted) is not None
+
+
+def give_ingress_its_family(objects: list[dict[str, Any]], wanted: dict[str, Any], got: dict[str, Any]) -> None:
+    """operations.md §14.1, 28: the reference does not use `cluster.dns-lookup-family` for the backends of an Ingress
+    that are external names; here it holds for all of them.
+    """
+    backends = {f"{_namespace(one)}_{name}_" for one in objects for name in _ingress_services(one)}
+    for name in wanted.keys() & got.keys():
+        theirs, ours = wanted[name], got[name]
+        if "dns_lookup_family" not in theirs and ours.get("alt_stat_name", "").startswith(tuple(backends)):
+            for field in ("dns_lookup_family", "type"):
+                if field in ours and theirs.get("type") == "STRICT_DNS":
+                    theirs[field] = ours[field]
+
+
+def _namespace(obj: dict[str, Any]) -> str:
+    return str(obj["metadata"].get("namespace") or NO_NAMESPACE)
+
+
+def _ingress_services(obj: dict[str, Any]) -> Iterator[str]:
+    if obj["kind"] != "Ingress":
+        return
+    spec = obj.get("spec") or {}
+    paths = [path for rule in spec.get("rules") or () for path in (rule.get("http") or {}).get("paths") or ()]
+    for backend in (spec.get("defaultBackend"), *(path.get("backend") for path in paths)):
+        yield from filter(None, [((backend or {}).get("service") or {}).get("name")])
 
 
 def _message(text: str) -> str:

@@ -15,6 +15,7 @@ from contour.dag.policy.loadbalancer import LoadBalancing
 from contour.dag.policy.slowstart import slow_start
 from contour.dag.policy.timeout import Timeouts
 from contour.dag.report import Report
+from contour.dag.services import limits
 from contour.dag.sources import Lookup
 from contour.dag.upstream import Upstream, client_certificate_error, upstream
 from contour.dag.verdict import Finding, Invalid
@@ -89,7 +90,7 @@ def _backend(
             health_check=to.checked(policies.health_check),
             validation=to.validation,
             idle_timeout=policies.timeouts.idle_connection,
-            circuit_breakers=to.resolved.circuit_breakers,
+            circuit_breakers=limits(to.resolved.circuit_breakers, lookup.options.circuit_breakers),
             slow_start=start,
             dns_lookup_family=lookup.options.dns_lookup_family,
         ),

@@ -13,7 +13,7 @@ from contour.api.scalars import quote, regex_error
 from contour.dag.conditions import wildcard_host_match
 from contour.dag.graph import NO_HEADERS, Backend, Cluster, Forward, PathKind, PathMatch, Route
 from contour.dag.policy.default_headers import with_default_request, with_default_response
-from contour.dag.services import resolve
+from contour.dag.services import limits, resolve
 from contour.dag.sources import IngressFacts, Lookup
 from contour.dag.upstream import client_certificate_error
 from contour.dag.verdict import Finding
@@ -123,7 +123,8 @@ def _cluster(lookup: Lookup, namespace: str, backend: IngressBackend) -> Cluster
     return Cluster(
         service=resolved.port,
         protocol=resolved.upstream_protocol,
-        circuit_breakers=resolved.circuit_breakers,
-        # The reference ignores the setting here; ours holds everywhere (operations.md §14.1, no. 28).
-        dns_lookup_family=lookup.options.dns_lookup_family,
+        circuit_breakers=limits(resolved.circuit_breakers, lookup.options.circuit_breakers),
+        # The reference ignores the setting here; ours holds everywhere (operations.md §14.1, no. 28). Where no name is
+        # looked up it means nothing.
+        dns_lookup_family=lookup.options.dns_lookup_family if resolved.port.external_name else "auto",
     )

@@ -12,7 +12,7 @@ from contour.api.scalars import SECOND, quote
 from contour.dag.graph import Backend, Cluster, HashPolicy, HealthCheck, UpstreamValidation
 from contour.dag.ingressroute_walk import error
 from contour.dag.policy.loadbalancer import load_balancer
-from contour.dag.services import resolve
+from contour.dag.services import limits, resolve
 from contour.dag.sources import Lookup
 from contour.dag.upstream import client_certificate_error
 from contour.dag.verdict import Finding
@@ -48,7 +48,7 @@ def cluster(lookup: Lookup, ref: Ref, service: api.Service) -> Cluster | Invalid
         lb_policy=service.strategy if service.strategy in _STRATEGIES else "",
         protocol=resolved.upstream_protocol,
         sni=resolved.port.external_name,
-        circuit_breakers=resolved.circuit_breakers,
+        circuit_breakers=limits(resolved.circuit_breakers, options.circuit_breakers),
         dns_lookup_family=options.dns_lookup_family,
     )
 

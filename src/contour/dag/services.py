@@ -125,6 +125,14 @@ def find_port(facts: ServiceFacts | None, service: Ref, wanted: str) -> PortFact
     return Invalid(f"port {quote(wanted)} on service {quote(str(service))} not matched")
 
 
+def limits(own: CircuitBreakers, default: CircuitBreakers) -> CircuitBreakers:
+    """A Service's own limits; those of the settings for each that it leaves open."""
+    if default in (NO_LIMITS, own):
+        return own
+    pairs = zip(msgspec.structs.astuple(own), msgspec.structs.astuple(default), strict=True)
+    return CircuitBreakers(*(mine or theirs for mine, theirs in pairs))
+
+
 def _annotated_protocols(annotations: Mapping[str, str]) -> dict[str, str]:
     """Port name or number -> protocol."""
     return {

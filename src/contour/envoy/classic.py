@@ -69,7 +69,7 @@ def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
     chains: Collection[str, bytes] = engine.collection("classic filter chains", (hosts,), _chain(graph_, options))
     listeners = _listeners(engine, graph_, plain, chains, options, fallback=fallback)
     return {
-        CLUSTER: upstreams.clusters(engine, graph_, _cluster(graph_, options), names.upstream),
+        CLUSTER: upstreams.clusters(engine, graph_, _cluster(graph_, options), names.upstream, first_key_set=True),
         ENDPOINTS: upstreams.assignments(engine, graph_),
         SECRET: _secrets(engine, graph_, options),
         LISTENER: listeners,

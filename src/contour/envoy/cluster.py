@@ -67,10 +67,13 @@ def cluster(c: graph.Cluster, options: Options, source: pb.ConfigSource, client_
         message.circuit_breakers.CopyFrom(_circuit_breakers(c.circuit_breakers))
     if c.protocol in _TLS:
         message.transport_socket.CopyFrom(tls.upstream(c, options, _client_certificate(client_secret, source)))
-    if c.idle_timeout is not None or c.protocol in _HTTP2:
+    max_requests = options.upstream_max_requests_per_connection if c.http else 0
+    if c.idle_timeout is not None or c.protocol in _HTTP2 or max_requests:
         message.typed_extension_protocol_options[_UPSTREAM_OPTIONS].CopyFrom(
-            pb.pack(_http_options(c.idle_timeout, http2=c.protocol in _HTTP2))
+            pb.pack(_http_options(c.idle_timeout, http2=c.protocol in _HTTP2, max_requests=max_requests))
         )
+    if options.upstream_buffer_limit and c.http:
+        message.per_connection_buffer_limit_bytes.value = options.upstream_buffer_limit
     if c.slow_start is not None:
         _set_slow_start(message, c.slow_start)
     return message
@@ -152,7 +155,7 @@ def _circuit_breakers(limits: graph.CircuitBreakers) -> pb.CircuitBreakers:
     return pb.CircuitBreakers(thresholds=[threshold], per_host_thresholds=[per_host])
 
 
-def _http_options(idle_timeout: graph.Timeout, *, http2: bool) -> pb.UpstreamHttpOptions:
+def _http_options(idle_timeout: graph.Timeout, *, http2: bool, max_requests: int = 0) -> pb.UpstreamHttpOptions:
     message = pb.UpstreamHttpOptions()
     if http2:
         message.explicit_http_config.http2_protocol_options.SetInParent()
@@ -160,6 +163,8 @@ def _http_options(idle_timeout: graph.Timeout, *, http2: bool) -> pb.UpstreamHtt
         message.explicit_http_config.http_protocol_options.SetInParent()
     if idle_timeout is not None:
         message.common_http_protocol_options.idle_timeout.CopyFrom(pb.duration(idle_timeout))
+    if max_requests:
+        message.common_http_protocol_options.max_requests_per_connection.value = max_requests
     return message
 
 

@@ -18,28 +18,41 @@ Shape = dict[TypeUrl, Collection[str, Resource | Withheld]]
 # What a cluster is made from.
 Source = graph.Cluster | graph.DnsCluster | graph.ExtensionCluster
 
+_Place = tuple[str, int]  # a host, and the place among its own
+_NO_PLACE: _Place = ("", 0)
+
 
 def clusters(
     engine: Engine,
     graph_: Graph,
     translate: Callable[[Read, str, Source], Resource | Withheld],
     name_of: Callable[[graph.Cluster | graph.DnsCluster], str],
+    *,
+    first_key_set: bool = False,
 ) -> Collection[str, Resource | Withheld]:
-    """Clusters of one name are sent once, although their names do not tell all their settings (httpproxy.md §4.3)."""
+    """Clusters of one name are sent once, although their names do not tell all their settings (httpproxy.md §4.3).
 
-    def named(_: str, host: graph.Host) -> Iterator[tuple[str, Source]]:
-        sources: tuple[graph.Cluster | graph.DnsCluster, ...] = (*host.clusters, *host.dns_clusters)
-        for source in sources:
-            yield name_of(source), source
+    `first_key_set`: of servers of key sets with one name, that of the first host is sent, as in the reference. It makes
+    an edit of such a host cost what all hosts with that server cost.
+    """
 
-    by_name: Index[str, Source] = engine.index("clusters by name", graph_.hosts, named)
+    def named(name: str, host: graph.Host) -> Iterator[tuple[str, tuple[_Place, Source]]]:
+        for cluster in host.clusters:
+            yield name_of(cluster), (_NO_PLACE, cluster)
+        for place, server in enumerate(host.dns_clusters):
+            yield name_of(server), ((name, place) if first_key_set else _NO_PLACE, server)
+
+    by_name: Index[str, tuple[_Place, Source]] = engine.index("clusters by name", graph_.hosts, named)
     extensions: Index[str, graph.ExtensionCluster] = engine.index(
         "extension clusters by name", graph_.extensions, _named_extensions
     )
 
     def one(read: Read, name: str) -> Resource | Withheld:
-        found: frozenset[Source] = read(by_name, name) or read(extensions, name)
-        return translate(read, name, min(found, key=order.cluster) if len(found) > 1 else next(iter(found)))
+        found: list[tuple[_Place, Source]] = [*read(by_name, name)]
+        found = found or [(_NO_PLACE, extension) for extension in read(extensions, name)]
+        if len(found) > 1:
+            found.sort(key=lambda one: (one[0], order.cluster(one[1])))
+        return translate(read, name, found[0][1])
 
     return engine.collection("clusters", (by_name, extensions), one)
 
