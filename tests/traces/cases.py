@@ -42,8 +42,6 @@ _KINDS = GATEWAY_KINDS | {
 _LATER_KEYS = (
     "gateway",
     "tracing",
-    "tls.fallback-certificate",
-    "tls.envoy-client-certificate",
 )
 
 

@@ -43,6 +43,8 @@ _GRAPH: Mapping[str, tuple[str, _Read]] = {
     "HTTPProxyProcessor.DisablePermitInsecure": ("disable_permit_insecure", bool),
     "HTTPProxyProcessor.FallbackCertificate": ("fallback_certificate", _ref),
     "HTTPProxyProcessor.ClientCertificate": ("client_certificate", _ref),
+    "IngressProcessor.ClientCertificate": ("client_certificate", _ref),
+    "ExtensionServiceProcessor.ClientCertificate": ("client_certificate", _ref),
 }
 _ENVOY: Mapping[str, tuple[str, _Read]] = {
     "ListenerProcessor.HTTPAddress": ("http_address", str),
