@@ -25,7 +25,7 @@ class World:
     def __init__(self, *objects: Mapping, **options: Any) -> None:
         settings = Options(**options)
         self.engine = Engine()
-        self.store = Store(self.engine, settings.ingress_class_names, settings.root_namespaces)
+        self.store = Store(self.engine, settings.ingress_class_names, settings.secret_namespaces)
         self.graph = Graph(self.engine, self.store, settings)
         self.apply(*objects)
 

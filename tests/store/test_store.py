@@ -73,8 +73,8 @@ def test_secrets_of_other_types_lose_their_data() -> None:
     assert kept.data == {"tls.crt": b"x"}
 
 
-def test_root_namespaces_keep_secrets_of_others_out() -> None:
-    _, s = store(root_namespaces=("roots",))
+def test_secrets_of_other_namespaces_are_kept_out() -> None:
+    _, s = store(secret_namespaces=("roots",))
     s.apply(secret("ns", "Opaque"))
     s.apply(secret("roots", "Opaque"))
     assert list(s.secrets) == [Ref("roots", "s")]

@@ -13,7 +13,7 @@ import json
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,8 +61,14 @@ class World:
     A free port found beforehand is not free for long: Envoy shares it (SO_REUSEPORT) with whoever was given it meanwhile.
     """
 
-    def __init__(self, directory: Path, graph: GraphOptions = GraphOptions(), first: str = "") -> None:  # noqa: B008
-        """`first`: objects that the options refer to."""
+    def __init__(
+        self,
+        directory: Path,
+        graph: GraphOptions = GraphOptions(),  # noqa: B008
+        first: str = "",
+        envoy: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`first`: objects that the options refer to. `envoy`: options of Envoy that are not as usual."""
         self.authority = Authority()
         self.envoys: list[Envoy] = []
         self.reports: list[str] = []
@@ -71,7 +77,7 @@ class World:
             envoy=EnvoyOptions(
                 http_address=_LOOPBACK, http_port=0, https_address=_LOOPBACK, https_port=0,
                 stats_address=_LOOPBACK, stats_port=0, admin_port=0,
-                http_access_log="/dev/null", https_access_log="/dev/null",
+                http_access_log="/dev/null", https_access_log="/dev/null", **(envoy or {}),
             ),
             graph=msgspec.structs.replace(graph, loopback_endpoints=True),
         )  # fmt: skip

@@ -33,7 +33,7 @@ class Pipeline:
         self.store = Store(
             self.engine,
             settings.graph.ingress_class_names,
-            settings.graph.root_namespaces,
+            settings.graph.secret_namespaces,
             settings.watch_namespaces,
         )
         self.graph = Graph(self.engine, self.store, settings.graph)

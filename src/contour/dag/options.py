@@ -49,3 +49,13 @@ class Options(msgspec.Struct, frozen=True, gc=False):
     authorization: AuthorizationServer | None = None
     rate_limit_service: RateLimitService | None = None
     gateway: Ref | None = None
+
+    @property
+    def secret_namespaces(self) -> tuple[str, ...]:
+        """Where Secrets are looked at; () for everywhere. With root namespaces the reference sees only theirs and those
+        of the certificates that the settings name (httpproxy.md §2.1).
+        """
+        if not self.root_namespaces:
+            return ()
+        named = (self.fallback_certificate, self.client_certificate)
+        return (*self.root_namespaces, *(ref.namespace for ref in named if ref is not None))

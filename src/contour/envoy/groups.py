@@ -168,7 +168,7 @@ class Groups:
 
     def _member(self, read: Read, name: str) -> Member | None:
         host = self.host(read, name)
-        if host is None or host.https is None or not _is_server_name(name):
+        if host is None or host.https is None or not _is_server_name(name) or _trusts_nobody(host.https):
             return None
         group = _group(name, host.https, self._options)
         wildcard = _covering(name) if not group.tcp else None
@@ -212,14 +212,25 @@ class Groups:
         return Chain(group, server_name, second_look=look)
 
     def _others(self, read: Read, name: str) -> tuple[str, ...] | None:
-        """Names of the other groups whose chains may hold a connection that was opened for this host."""
+        """Names of the other groups whose chains may hold a connection that was opened for this host.
+
+        Its own old chain too: of what it had before it got its features, the certificate and the versions are known.
+        """
         member = read(self.members, name)
         if member is None:
             return None
         indexes = (self._answering, self._fallback_wildcards)
         groups = {group for wildcard in _suffixes(name) for index in indexes for group in read(index, wildcard)}
+        if (secret := member.group.secret) is not None:
+            groups.add(Group(secret, member.group.min_tls, member.group.max_tls))
         others = groups - {member.group, member.fallback}
         return tuple(sorted(group.name for group in others if not group.tcp)) or None
+
+
+def _trusts_nobody(host: SecureVirtualHost) -> bool:
+    """Clients are to be checked and there is nothing to check them against: Envoy would let everybody in."""
+    clients = host.client_validation
+    return clients is not None and clients.ca_secret is None and not clients.unchecked
 
 
 def _group(name: str, host: SecureVirtualHost, options: Options) -> Group:

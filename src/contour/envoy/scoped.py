@@ -208,9 +208,8 @@ def _secure_pieces(name: str, member: Member) -> Iterable[tuple[str, None]]:
 
 
 def _scopes_elsewhere(name: str, groups: tuple[str, ...]) -> Iterable[tuple[str, None]]:
-    if not name.startswith(_ANY_HOST):
-        for group in groups:
-            yield f"{group}/{name}", None
+    for group in groups:
+        yield _scope_name(group, name), None
 
 
 def _wildcards(name: str, groups: tuple[str, ...]) -> Iterable[tuple[str, str]]:

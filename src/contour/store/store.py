@@ -41,7 +41,7 @@ class Store:
     Versions, and the statuses of objects whose status we write, are kept apart in `observed`: a status that was written,
     by us or by others, comes back as a change of that alone.
 
-    `root_namespaces`: when given, only Secrets of these namespaces are kept, as in the reference.
+    `secret_namespaces`: when given, only Secrets of these namespaces are kept.
     `watch_namespaces`: when given, objects of other namespaces are not looked at.
     """
 
@@ -49,11 +49,11 @@ class Store:
         self,
         engine: Engine,
         ingress_class_names: Sequence[str] = (),
-        root_namespaces: Sequence[str] = (),
+        secret_namespaces: Sequence[str] = (),
         watch_namespaces: Sequence[str] = (),
     ) -> None:
         self._class_names = tuple(ingress_class_names)
-        self._secret_namespaces = frozenset(root_namespaces)
+        self._secret_namespaces = frozenset(secret_namespaces)
         self._watched = frozenset(watch_namespaces)
         self.services: Table[Ref, Service] = engine.table("services")
         self.endpoint_slices: Table[Ref, EndpointSlice] = engine.table("endpoint slices")

@@ -189,13 +189,18 @@ class Backend:
 
 
 def server_context(
-    certificate: bytes, private_key: bytes, directory: str, *, alpn: tuple[str, ...] = ()
+    certificate: bytes, private_key: bytes, directory: str, *, alpn: tuple[str, ...] = (), clients: bytes = b""
 ) -> ssl.SSLContext:
-    """TLS settings of a backend; `ssl` reads certificates from files only, hence the directory."""
+    """TLS settings of a backend; `ssl` reads certificates from files only, hence the directory. `clients`: the CA that
+    they must have a certificate of.
+    """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     with open(f"{directory}/chain.pem", "wb") as file:  # noqa: PTH123
         file.write(certificate + private_key)
     context.load_cert_chain(f"{directory}/chain.pem")
+    if clients:
+        context.load_verify_locations(cadata=clients.decode())
+        context.verify_mode = ssl.CERT_REQUIRED
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context

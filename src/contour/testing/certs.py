@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import ssl
+import tempfile
 from typing import Literal
 
 import msgspec
@@ -30,15 +31,22 @@ class Pair(msgspec.Struct, frozen=True, gc=False):
 
 
 class Authority:
-    """A certificate authority that lives as long as the object; elliptic curve keys, so that making one is quick."""
+    """A certificate authority that lives as long as the object; elliptic curve keys, so that making one is quick.
 
-    def __init__(self, name: str = "test authority") -> None:
+    One with an `issuer` is subordinate to it.
+    """
+
+    def __init__(self, name: str = "test authority", *, issuer: Authority | None = None) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._serial = 0
-        builder = self._builder(self._name, self._key.public_key())
+        self.certificate = (issuer or self).endorse(self._name, self._key.public_key())
+
+    def endorse(self, name: x509.Name, key: ec.EllipticCurvePublicKey) -> bytes:
+        """The certificate of an authority."""
+        builder = self._builder(name, key)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        self.certificate = _pem(builder.sign(self._key, hashes.SHA256()))
+        return _pem(builder.sign(self._key, hashes.SHA256()))
 
     def sign(self, *names: str, key: Key = "ec", client: bool = False) -> Pair:
         """A leaf certificate for DNS names or IP addresses; the first is its common name, if it fits."""
@@ -54,9 +62,27 @@ class Authority:
         )
         return Pair(_pem(builder.sign(self._key, hashes.SHA256())), pem)
 
-    def client_context(self) -> ssl.SSLContext:
-        """A client's TLS settings that trust this authority alone."""
-        return ssl.create_default_context(cadata=self.certificate.decode())
+    def revoked(self, *pairs: Pair) -> bytes:
+        """A list (PEM) of the certificates of its own that are revoked."""
+        now = dt.datetime.now(dt.UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(now - dt.timedelta(days=1))
+            .next_update(now + _YEAR)
+        )
+        for pair in pairs:
+            serial = x509.load_pem_x509_certificate(pair.certificate).serial_number
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - dt.timedelta(days=1))
+            builder = builder.add_revoked_certificate(entry.build())
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def client_context(self, pair: Pair | None = None) -> ssl.SSLContext:
+        """A client's TLS settings that trust this authority alone, and the certificate that it shows."""
+        context = ssl.create_default_context(cadata=self.certificate.decode())
+        if pair is not None:
+            show(context, pair)
+        return context
 
     def _builder(
         self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
@@ -72,6 +98,14 @@ class Authority:
             .not_valid_before(now - dt.timedelta(days=1))
             .not_valid_after(now + _YEAR)
         )
+
+
+def show(context: ssl.SSLContext, pair: Pair) -> None:
+    """Make a context show a certificate; `ssl` reads one from a file only."""
+    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
+        file.write(pair.certificate + pair.private_key)
+        file.flush()
+        context.load_cert_chain(file.name)
 
 
 def _private_key(kind: Key) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
