@@ -97,7 +97,7 @@ class Live:
         asyncio.run_coroutine_threadsafe(coroutine, self._event_loop).result(20)  # type: ignore[arg-type]
 
 
-def until(condition: Callable[[], bool], timeout: float = 5) -> float:
+def until(condition: Callable[[], bool], timeout: float = 15) -> float:
     """Poll the data path until it answers so; the seconds it took. Envoy tells nobody when it has changed."""
     start = time.monotonic()
     while not _holds(condition):

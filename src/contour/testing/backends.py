@@ -69,6 +69,9 @@ class Backend:
         return self
 
     def stop(self) -> None:
+        """Also one that has been stopped."""
+        if not self._thread.is_alive():
+            return
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
