@@ -43,6 +43,7 @@ from contour.dag.graph import (
     Route,
     SecureVirtualHost,
 )
+from contour.dag.policy import authorization
 from contour.dag.secrets import ServingSecret
 from contour.envoy.options import Options
 from contour.reactive import Collection, Derived, Engine, Index, Read
@@ -119,6 +120,8 @@ class Groups:
     def __init__(self, engine: Engine, graph: Graph, options: Options) -> None:
         self._graph = graph
         self._options = options
+        asked = graph.options.authorization
+        self._usual = authorization.of_listener(asked, own_timeout=True) if asked is not None else None
 
         self._written: Index[str, str] = engine.index("TLS hosts by name", graph.hosts, _by_name)
         used: Index[Ref, bool] = engine.index("serving secrets in use", graph.hosts, _secret)
@@ -214,7 +217,7 @@ class Groups:
     def _others(self, read: Read, name: str) -> tuple[str, ...] | None:
         """Names of the other groups whose chains may hold a connection that was opened for this host.
 
-        Its own old chain too: of what it had before it got its features, the certificate and the versions are known.
+        Its own old chain too: before its features it had none of its own, or all but the check of clients.
         """
         member = read(self.members, name)
         if member is None:
@@ -222,7 +225,8 @@ class Groups:
         indexes = (self._answering, self._fallback_wildcards)
         groups = {group for wildcard in _suffixes(name) for index in indexes for group in read(index, wildcard)}
         if (secret := member.group.secret) is not None:
-            groups.add(Group(secret, member.group.min_tls, member.group.max_tls))
+            groups.add(Group(secret, member.group.min_tls, member.group.max_tls, authorization=self._usual))
+            groups.add(member.group._replace(client_validation=None))
         others = groups - {member.group, member.fallback}
         return tuple(sorted(group.name for group in others if not group.tcp)) or None
 
