@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+from tests.traffic.authorizing import PRIVATE, extension
 from tests.traffic.world import World
 
-from contour.api.projectcontour import AuthorizationPolicy, AuthorizationServer, ExtensionServiceReference
-from contour.dag.options import Options
 from contour.envoy.resource import SCOPED_ROUTE
 from contour.testing.authorization import Allow, Authorizer, Deny, Fail, slow
-from contour.testing.backends import Backend
 from contour.testing.clients import Http1, Http2, Response, connect
 
 pytestmark = [pytest.mark.traffic, pytest.mark.xdist_group("authorization")]
 
-PRIVATE = "x-contour-scope"
 GRPC = "{extensionRef: {name: auth}}"
 
 
@@ -26,22 +21,6 @@ GRPC = "{extensionRef: {name: auth}}"
 def server() -> Iterator[Authorizer]:
     with Authorizer() as server:
         yield server
-
-
-def extension(world: World, name: str, server: Authorizer | Backend, protocol: str = "h2c", **spec: Any) -> None:
-    """An ExtensionService `shop/NAME` in front of the server."""
-    world.service(f"shop/{name}-server", backends=[server])  # type: ignore[list-item]  # its port is all that counts
-    services = [{"name": f"{name}-server", "port": 80}]
-    world.apply(
-        json.dumps(
-            {
-                "apiVersion": "projectcontour.io/v1alpha1",
-                "kind": "ExtensionService",
-                "metadata": {"name": name, "namespace": "shop"},
-                "spec": {"protocol": protocol, "services": services, **spec},
-            }
-        )
-    )
 
 
 def site(world: World, authorization: str = GRPC, routes: str = "[{services: [{name: web, port: 80}]}]") -> None:
@@ -293,102 +272,3 @@ def _group(world: World, host: str) -> str:
     names = world.ask(lambda: [name for name, _ in world.pipeline.shape("scoped")[SCOPED_ROUTE].items()])
     (found,) = {name.partition("/")[0] for name in names if name.endswith(f"/{host}") and not name.startswith("http/")}
     return found
-
-
-# --- the settings' own ----------------------------------------------------------------------------------------------
-
-
-SETTINGS_SERVER = """
-apiVersion: v1
-kind: Service
-metadata: {name: auth-server, namespace: shop}
-spec: {ports: [{name: http, port: 80}]}
----
-apiVersion: projectcontour.io/v1alpha1
-kind: ExtensionService
-metadata: {name: auth, namespace: shop}
-spec: {protocol: h2c, services: [{name: auth-server, port: 80}]}
----
-"""
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A world whose settings name the server `shop/auth`, which has a context and 100 ms to answer."""
-    policy = AuthorizationServer(
-        extension_ref=ExtensionServiceReference(namespace="shop", name="auth"),
-        auth_policy=AuthorizationPolicy(context={"from": "settings"}),
-        response_timeout="100ms",
-    )
-    world = World(tmp_path_factory.mktemp("g"), Options(authorization=policy), SETTINGS_SERVER)
-    try:
-        world.envoy()
-        yield world
-    finally:
-        world.close()
-
-
-ROUTES = """
-        - {services: [{name: web, port: 80}], permitInsecure: true}
-        - {conditions: [{prefix: /secure}], services: [{name: web, port: 80}]}
-        - {conditions: [{prefix: /open}], services: [{name: web, port: 80}], permitInsecure: true,
-           authPolicy: {disabled: true}}
-"""
-
-
-def test_the_settings_server_is_asked_for_all_hosts(guarded: World, server: Authorizer) -> None:
-    """On both listeners, of Ingress on the plain one too; never about a redirect to https."""
-    extension(guarded, "auth", server)
-    guarded.certificate("shop/tls", "site.test")
-    guarded.service("shop/web")
-    guarded.proxy("shop/site", f"virtualhost: {{fqdn: site.test, tls: {{secretName: tls}}}}\nroutes:\n{ROUTES}")
-    backend = "{service: {name: web, port: {number: 80}}}"
-    rule = f"{{host: ingress.test, http: {{paths: [{{path: /, pathType: Prefix, backend: {backend}}}]}}}}"
-    guarded.ingress("shop/ingress", f"rules: [{rule}]")
-    server.decide = lambda _: Deny(401)
-    for ask in (guarded.get, guarded.get_tls):
-        assert ask("site.test").status == 401
-        assert ask("site.test", "/open").status == 200
-    assert guarded.get("ingress.test").status == 401
-    assert guarded.get("site.test", "/secure").status == 301
-    assert guarded.get("no.such.test").status == 404
-    contexts = [(check.host, check.context.get("from")) for check in server.checks]
-    assert contexts == [("site.test", "settings"), ("site.test", "settings"), ("ingress.test", None)]
-    server.decide = lambda _: Allow(((PRIVATE, "http/ingress.test"),))
-    for host in ("site.test", "SITE.TEST"):
-        answer = guarded.get(host)
-        assert (answer.status, answer.seen.header(PRIVATE)) == (200, None)
-    assert not any(PRIVATE in check.headers for check in server.checks)
-
-
-def test_the_settings_time_limit_holds_on_both_listeners(guarded: World, server: Authorizer) -> None:
-    extension(guarded, "auth", server, timeoutPolicy={"response": "10s"})
-    guarded.certificate("shop/tls", "site.test")
-    guarded.service("shop/web")
-    guarded.proxy("shop/site", f"virtualhost: {{fqdn: site.test, tls: {{secretName: tls}}}}\nroutes:\n{ROUTES}")
-    server.decide = slow(0.5)
-    assert guarded.get("site.test").status == 403
-    assert guarded.get_tls("site.test").status == 403
-
-
-def test_a_host_with_its_own_server_asks_that_one_over_tls(guarded: World, server: Authorizer) -> None:
-    with Authorizer(lambda _: Deny(402)) as own:
-        extension(guarded, "auth", server)
-        extension(guarded, "own", own)
-        guarded.certificate("shop/tls", "site.test")
-        guarded.service("shop/web")
-        authorization = "{extensionRef: {name: own}}"
-        guarded.proxy(
-            "shop/site",
-            f"virtualhost: {{fqdn: site.test, tls: {{secretName: tls}}, authorization: {authorization}}}\n"
-            f"routes:\n{ROUTES}",
-        )
-        assert guarded.get_tls("site.test").status == 402
-        assert guarded.get("site.test").status == 200
-    assert len(server.checks) == 1
-
-
-def test_without_the_settings_server_nobody_passes(guarded: World) -> None:
-    guarded.service("shop/web")
-    guarded.proxy("shop/site", "virtualhost: {fqdn: site.test}\nroutes: [{services: [{name: web, port: 80}]}]")
-    assert guarded.get("site.test").status == 403

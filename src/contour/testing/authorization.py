@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import grpc
 import msgspec
+from envoy.config.core.v3.base_pb2 import HeaderValueOption
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse
 
 _METHOD = "envoy.service.auth.v3.Authorization"
@@ -39,11 +40,15 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Allow(msgspec.Struct, frozen=True):
-    """`headers` are set in the request, `remove` taken out of it; `response_headers` are set in the answer."""
+    """`headers` are set in the request, `remove` taken out of it; `response_headers` are set in the answer.
+
+    `action`: how headers are set, in place of overwriting: `APPEND`, or a name of `HeaderValueOption.HeaderAppendAction`.
+    """
 
     headers: Pairs = ()
     remove: tuple[str, ...] = ()
     response_headers: Pairs = ()
+    action: str = ""
 
 
 class Deny(msgspec.Struct, frozen=True):
@@ -111,7 +116,7 @@ class Authorizer:
 def _allowed(answer: Allow) -> CheckResponse:
     message = CheckResponse(ok_response=OkHttpResponse(headers_to_remove=answer.remove))
     message.status.code = _OK
-    _add(message.ok_response.headers, answer.headers)
+    _add(message.ok_response.headers, answer.headers, answer.action)
     _add(message.ok_response.response_headers_to_add, answer.response_headers)
     return message
 
@@ -124,11 +129,14 @@ def _denied(answer: Deny) -> CheckResponse:
     return message
 
 
-def _add(options: Any, headers: Pairs) -> None:
+def _add(options: Any, headers: Pairs, action: str = "") -> None:
     for key, value in headers:
         option = options.add()
         option.header.key, option.header.value = key, value
-        option.append.value = False
+        if action in ("", "APPEND"):
+            option.append.value = bool(action)
+        else:
+            option.append_action = HeaderValueOption.HeaderAppendAction.Value(action)
 
 
 def bearer(check: Check) -> Allow | Deny:

@@ -20,7 +20,9 @@ _URI = "http://dummy/"  # only its path counts, and that is the request's; the c
 
 
 def http_filter(server: graph.Authorization, facts: graph.ExtensionFacts, *, private_header: str = "") -> pb.HttpFilter:
-    """`facts` are those of its ExtensionService. The server may neither see nor set the `private_header`."""
+    """`facts` are those of its ExtensionService. Where there is a `private_header`, the server may neither see nor set
+    it, nor set the host.
+    """
     message = pb.ExtAuthz(
         transport_api_version=pb.ApiVersion.V3,
         failure_mode_allow=server.fail_open,
@@ -86,9 +88,12 @@ def _patterns(headers: Iterable[graph.HeaderPattern]) -> list[pb.StringMatcher]:
 
 
 def _hide(message: pb.ExtAuthz, header: str) -> None:
-    """The server may still change everything that it may change without this: routing and Envoy's own headers too."""
+    """Nor the host, which is what the scope was found by: in one scope there can be wildcard hosts of several tenants,
+    with tokens and addresses that are checked before this filter. All else the server may change that it may change
+    without these rules: path and method, and Envoy's own headers.
+    """
     message.disallowed_headers.patterns.append(pb.StringMatcher(exact=header, ignore_case=True))
     rules = message.decoder_header_mutation_rules
     rules.allow_all_routing.value = True
     rules.allow_envoy.value = True
-    rules.disallow_expression.regex = f"(?i){re.escape(header)}"
+    rules.disallow_expression.regex = f"(?i){re.escape(header)}|:authority|host"
