@@ -188,6 +188,9 @@ spec: {{ports: [{{name: http, port: 80}}]}}
         self._backends[name] = Backend(name, **kwargs).start()
         return self._backends[name]
 
+    def backend_of(self, name: str) -> Backend:
+        return self._backends[name]
+
     def endpoints(self, service: str, *backends: Backend, ready: Callable[[Backend], bool] = lambda _: True) -> None:
         """An EndpointSlice for each backend: a slice has one port number for all its addresses."""
         namespace, _, own = service.rpartition("/")
