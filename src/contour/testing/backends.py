@@ -149,19 +149,33 @@ class Backend:
         connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
         connection.initiate_connection()
         requests: dict[int, tuple[Headers, bytearray]] = {}
-        data = head
-        while data:
-            for event in connection.receive_data(data):
-                if isinstance(event, h2.events.RequestReceived):
-                    requests[event.stream_id] = ([(_text(k), _text(v)) for k, v in event.headers], bytearray())
-                elif isinstance(event, h2.events.DataReceived):
-                    requests[event.stream_id][1].extend(event.data)
-                    connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                elif isinstance(event, h2.events.StreamEnded):
-                    await self._respond(connection, event.stream_id, *requests.pop(event.stream_id))
+        answers: dict[int, asyncio.Task[None]] = {}
+
+        async def respond(stream: int, headers: Headers, body: bytearray) -> None:
+            """A slow answer holds no other stream up."""
+            await self._respond(connection, stream, headers, body)
             writer.write(connection.data_to_send())
-            await writer.drain()
-            data = await reader.read(65536)
+
+        data = head
+        try:
+            while data:
+                for event in connection.receive_data(data):
+                    if isinstance(event, h2.events.RequestReceived):
+                        requests[event.stream_id] = ([(_text(k), _text(v)) for k, v in event.headers], bytearray())
+                    elif isinstance(event, h2.events.DataReceived):
+                        requests[event.stream_id][1].extend(event.data)
+                        connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                    elif isinstance(event, h2.events.StreamEnded):
+                        answer = respond(event.stream_id, *requests.pop(event.stream_id))
+                        answers[event.stream_id] = self._loop.create_task(answer)
+                    elif isinstance(event, h2.events.StreamReset) and event.stream_id in answers:
+                        answers.pop(event.stream_id).cancel()
+                writer.write(connection.data_to_send())
+                await writer.drain()
+                data = await reader.read(65536)
+        finally:
+            for task in answers.values():
+                task.cancel()
 
     async def _respond(self, connection: Any, stream: int, headers: Headers, body: bytearray) -> None:
         lookup = dict(headers)
