@@ -22,7 +22,8 @@ from contour.testing.backends import Backend
 from contour.testing.certs import Authority
 from contour.testing.clients import Http1, connect, get, get_tls
 from contour.testing.envoy import free_port
-from contour.testing.running import RunError, Running
+from contour.testing.program import ProgramError
+from contour.testing.running import Running
 
 pytestmark = pytest.mark.traffic
 
@@ -325,6 +326,6 @@ def test_a_usage_error_names_the_flag(folder: Path) -> None:
     run = Running(folder, "--stats-address", "nowhere")
     run.launch()
     run.wait_for("contour: error: .*--stats-address")
-    with pytest.raises(RunError):
+    with pytest.raises(ProgramError):
         run.wait_for("serving", 1)
     assert run.wait() == 1

@@ -18,7 +18,8 @@ from contour.testing.backends import Backend
 from contour.testing.certs import Authority
 from contour.testing.clients import Http1, Response, connect
 from contour.testing.envoy import free_port
-from contour.testing.running import RunError, Running
+from contour.testing.program import ProgramError
+from contour.testing.running import Running
 
 QUICKSTART = Path(__file__).parents[3] / "examples" / "quickstart"
 
@@ -46,7 +47,7 @@ def main() -> int:
             return demo.wait()
     except KeyboardInterrupt:
         return 0
-    except RunError:
+    except ProgramError:
         print("contour run does not serve; see above", file=sys.stderr)
         return 1
 
