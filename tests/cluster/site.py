@@ -88,7 +88,7 @@ def events(api: Api, about: Object) -> list[tuple[str, str, str]]:
     return [(event["type"], event["reason"], event["message"]) for event in found]
 
 
-def wait_until(condition: Any, timeout: float = 5) -> None:
+def wait_until(condition: Any, timeout: float = 15) -> None:
     """For what can only be asked: another process's metrics, a list of Events."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -23,6 +23,7 @@ from tests.cluster.site import (
     proxy,
     service,
     wait_for,
+    wait_until,
 )  # fmt: skip
 
 from contour.testing.backends import Backend
@@ -91,7 +92,7 @@ def test_what_is_wrong_stands_in_the_status_and_beside_the_object(api: Api, serv
     text = 'Spec.Routes unresolved service reference: service "shop/nothing" not found'
     assert (error["type"], error["reason"], error["message"]) == ("ServiceError", "ServiceUnresolvedReference", text)
     assert (condition["status"], condition["reason"]) == ("False", "ErrorPresent")
-    api.wait_for(bad, lambda _: bool(events(api, bad)))
+    wait_until(lambda: events(api, bad))  # an Event is an object of its own
     assert events(api, bad) == [("Warning", "ServiceUnresolvedReference", f"ServiceError: {text}")]
 
     api.apply(service("nothing"))
@@ -109,9 +110,7 @@ def test_an_orphan_and_an_ingress_that_leads_nowhere(api: Api, serving: Serving)
     api.apply([orphan, nowhere])
     found = api.wait_for(orphan, current("orphaned"))
     assert found["status"]["description"] == "this HTTPProxy is not part of a delegation chain from a root HTTPProxy"
-    deadline = time.monotonic() + 5
-    while not events(api, nowhere) and time.monotonic() < deadline:
-        time.sleep(0.05)  # an Event is an object of its own
+    wait_until(lambda: events(api, nowhere))
     ((kind, _, message),) = events(api, nowhere)
     assert kind == "Warning"
     assert "shop/nothing" in message
