@@ -118,6 +118,14 @@ def extension_cluster(
     return message
 
 
+def weigh_services(message: pb.Cluster, c: graph.ExtensionCluster) -> None:
+    """Make the weights of an ExtensionService's Services count: the reference sends them, but neither tells Envoy to
+    look at them nor sets the Services apart, so that there each endpoint gets the same.
+    """
+    if len(c.targets) > 1 and any(target.weight for target in c.targets):
+        message.common_lb_config.locality_weighted_lb_config.SetInParent()
+
+
 def _client_certificate(secret: str, source: pb.ConfigSource) -> pb.SdsSecretConfig | None:
     return pb.SdsSecretConfig(name=secret, sds_config=source) if secret else None
 

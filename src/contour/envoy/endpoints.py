@@ -52,6 +52,12 @@ def of_extension(name: str, targets: Iterable[tuple[int, pb.ClusterLoadAssignmen
     return message
 
 
+def set_apart(message: pb.ClusterLoadAssignment, port: ServicePort) -> None:
+    """Envoy knows one weight for each locality, and all endpoints that name none are in the same one."""
+    for locality in message.endpoints:
+        locality.locality.sub_zone = f"{port.service}/{port.port}"
+
+
 def assignment_of_endpoints(
     name: str, port: ServicePort, health_port_name: str, endpoints: Endpoints, *, loopback: bool
 ) -> pb.ClusterLoadAssignment:

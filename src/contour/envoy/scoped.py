@@ -34,7 +34,7 @@ from contour.envoy import (
     tls,
     upstreams,
 )
-from contour.envoy.cluster import cluster, dns_cluster, extension_cluster
+from contour.envoy.cluster import cluster, dns_cluster, extension_cluster, weigh_services
 from contour.envoy.filters import cookies
 from contour.envoy.filters.order import Own, http_filters
 from contour.envoy.groups import Chain, Group, Groups, Member
@@ -73,7 +73,7 @@ def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
     listeners = _listeners(engine, graph_, groups, providers, options)
     return {
         CLUSTER: _clusters(engine, graph_, options),
-        ENDPOINTS: upstreams.assignments(engine, graph_, refusals.drop_names),
+        ENDPOINTS: upstreams.assignments(engine, graph_, refusals.drop_names, weighed=True),
         SECRET: _secrets(engine, graph_, options),
         LISTENER: listeners,
         SCOPED_ROUTE: _Scopes(engine, graph_, groups, providers).resources,
@@ -372,6 +372,7 @@ def _clusters(engine: Engine, graph_: Graph, options: Options) -> _Resources:
                 refusal = refusals.of_dns_cluster(message, one)
             elif isinstance(one, graph.ExtensionCluster):
                 message = extension_cluster(one, options, config_source.ADS, client)
+                weigh_services(message, one)
                 refusal = refusals.of_upstream(message, one.idle_timeout, one.validation)
             else:
                 message = cluster(one, options, config_source.ADS, client)
@@ -410,6 +411,9 @@ def _secrets(engine: Engine, graph_: Graph, options: Options) -> _Resources:
     """Under the object's name, so that a rotation touches nothing else."""
     client = graph_.options.client_certificate
     used: Index[str, None] = engine.index("secrets by name", graph_.hosts, partial(_secret_names, client=client))
+    asked: Index[str, None] = engine.index(
+        "secrets of extension services", graph_.extensions, partial(_extension_secrets, client=client)
+    )
     users: Index[str, ObjectRef] = engine.index("users of secrets", graph_.hosts, _secret_users)
     trusts: Index[str, graph.ClientValidation] = engine.index("trust by name", graph_.hosts, _trusts)
 
@@ -429,7 +433,7 @@ def _secrets(engine: Engine, graph_: Graph, options: Options) -> _Resources:
             return Withheld(name, f"Secret {name}: {refusal.text}", tuple(sorted(read(users, name))))
         return resource(name, secret.tls_certificate(name, serving.certificate, serving.private_key))
 
-    return engine.collection("secrets", (used, trusts, frozenset(own)), one)
+    return engine.collection("secrets", (used, asked, trusts, frozenset(own)), one)
 
 
 def _trust(read: Read, graph_: Graph, name: str, clients: graph.ClientValidation) -> Resource | str | None:
@@ -451,6 +455,12 @@ def _secret_names(_: str, host: graph.Host, *, client: Ref | None) -> Iterable[t
         if used is not None:
             yield str(used), None
     if client is not None and host.clusters:
+        yield str(client), None
+
+
+def _extension_secrets(_: object, extension: graph.Extension, *, client: Ref | None) -> Iterable[tuple[str, None]]:
+    """Without a Service's cluster too: in the reference nobody gets an answer from the extension then (§5, quirk 17)."""
+    if client is not None and extension.cluster is not None:
         yield str(client), None
 
 

@@ -58,9 +58,13 @@ def clusters(
 
 
 def assignments(
-    engine: Engine, graph_: Graph, adjust: Callable[[pb.ClusterLoadAssignment], None] | None = None
+    engine: Engine,
+    graph_: Graph,
+    adjust: Callable[[pb.ClusterLoadAssignment], None] | None = None,
+    *,
+    weighed: bool = False,
 ) -> Collection[str, Resource | Withheld]:
-    """`adjust` changes what the shape does not send as it is.
+    """`adjust` changes what the shape does not send as it is. `weighed`: see `cluster.weigh_services`.
 
     A Service in a namespace `extension` may ask for the name of an ExtensionService's endpoints: it gets those, never the
     other way round.
@@ -88,6 +92,9 @@ def assignments(
     def of_name(read: Read, name: str) -> pb.ClusterLoadAssignment:
         for extension in read(extensions, name):
             found = [(target.weight, of_service(read, name, target.port)) for target in extension.targets]
+            if weighed and len(found) > 1:
+                for target, (_, one) in zip(extension.targets, found, strict=True):
+                    endpoints.set_apart(one, target.port)
             return endpoints.of_extension(name, found)
         return of_service(read, name, *min(read(by_name, name), key=order.endpoint_source))
 

@@ -20,6 +20,8 @@ import msgspec
 from envoy.config.core.v3.base_pb2 import HeaderValueOption
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse
 
+from contour.testing.certs import Pair
+
 _METHOD = "envoy.service.auth.v3.Authorization"
 _OK, _PERMISSION_DENIED = 0, 7  # gRPC status codes
 
@@ -64,7 +66,15 @@ class Fail(msgspec.Struct, frozen=True):
 class Authorizer:
     """A running server. `decide` may be exchanged at any time; `checks` holds all that was asked."""
 
-    def __init__(self, decide: Callable[[Check], Allow | Deny | Fail] = lambda _: Allow(), *, port: int = 0) -> None:
+    def __init__(
+        self,
+        decide: Callable[[Check], Allow | Deny | Fail] = lambda _: Allow(),
+        *,
+        port: int = 0,
+        tls: Pair | None = None,
+        clients: bytes | None = None,
+    ) -> None:
+        """`tls`: what it shows; `clients`: the authority (PEM) of those that may ask it."""
         self.decide = decide
         self.checks: list[Check] = []
         self._server = grpc.server(ThreadPoolExecutor(4, thread_name_prefix="authorizer"))
@@ -74,7 +84,14 @@ class Authorizer:
             response_serializer=lambda answer: answer.SerializeToString(),
         )
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_METHOD, {"Check": handler}),))
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        address = f"127.0.0.1:{port}"
+        if tls is None:
+            self.port = self._server.add_insecure_port(address)
+        else:
+            credentials = grpc.ssl_server_credentials(
+                [(tls.private_key, tls.certificate)], clients, require_client_auth=clients is not None
+            )
+            self.port = self._server.add_secure_port(address, credentials)
 
     def start(self) -> Self:
         self._server.start()
