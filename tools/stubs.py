@@ -16,7 +16,8 @@ from google.protobuf.descriptor import FileDescriptor
 from grpc_tools import protoc
 
 import contour.envoy.pb  # loads every descriptor that the program uses
-import contour.testing.authorization  # noqa: F401  # and its tests
+import contour.testing.authorization  # and its tests
+import contour.testing.collector  # noqa: F401
 
 OUT = Path(__file__).parent.parent / "stubs"
 

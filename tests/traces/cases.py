@@ -39,10 +39,7 @@ _KINDS = GATEWAY_KINDS | {
     "ExtensionService",
 }
 # Keys of the configuration file, or what is above them, whose effect comes later.
-_LATER_KEYS = (
-    "gateway",
-    "tracing",
-)
+_LATER_KEYS = ("gateway",)
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,21 @@ def _resources(case: Case, section: str, ours: list[Any]) -> str:
     if case.name.startswith("mutants/") and section == "listeners":  # static listeners are not recorded there
         got = {name: item for name, item in got.items() if name not in _STATIC_LISTENERS}
     wanted = by_name(section, [normal(section, item) for item in case.actual[section]])
+    if case.unordered:
+        wanted, got = _sorted(wanted, case.unordered), _sorted(got, case.unordered)
     if section == "clusters":
         differences.give_ingress_its_family(case.objects, wanted, got)
     return difference_of_members(wanted, got)
+
+
+def _sorted(value: Any, unordered: list[str], key: str = "") -> Any:
+    """With the lists of these names as sets: in the reference their order is random."""
+    if isinstance(value, dict):
+        return {name: _sorted(item, unordered, name) for name, item in value.items()}
+    if isinstance(value, list):
+        items = [_sorted(item, unordered) for item in value]
+        return sorted(items, key=repr) if key in unordered else items
+    return value
 
 
 def _status(case: Case, state: dict[str, list[Any]]) -> str:

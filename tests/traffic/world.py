@@ -67,20 +67,18 @@ class World:
         graph: GraphOptions = GraphOptions(),  # noqa: B008
         first: str = "",
         envoy: Mapping[str, Any] | None = None,
+        settings: Settings | None = None,
     ) -> None:
-        """`first`: objects that the options refer to. `envoy`: options of Envoy that are not as usual."""
+        """`first`: objects that the options refer to. `envoy`: options of Envoy that are not as usual.
+
+        `settings`, instead of both: those of a configuration file, moved to this machine.
+        """
         self.authority = Authority()
         self.envoys: list[Envoy] = []
         self.reports: list[str] = []
         self._directory = directory
-        self._settings = Settings(
-            envoy=EnvoyOptions(
-                http_address=_LOOPBACK, http_port=0, https_address=_LOOPBACK, https_port=0,
-                stats_address=_LOOPBACK, stats_port=0, admin_port=0,
-                http_access_log="/dev/null", https_access_log="/dev/null", **(envoy or {}),
-            ),
-            graph=msgspec.structs.replace(graph, loopback_endpoints=True),
-        )  # fmt: skip
+        usual = Settings(envoy=EnvoyOptions(**(envoy or {})), graph=graph)
+        self._settings = _on_this_machine(settings or usual)
         self._addresses: dict[tuple[Envoy, str], Address] = {}
         self._backends: dict[str, Backend] = {}
         self._objects: dict[ObjectRef, Object] = {}
@@ -361,6 +359,22 @@ data: {json.dumps(encoded)}
         for backend in self._backends.values():
             backend.stop()
         self._backends.clear()
+
+
+def _on_this_machine(settings: Settings) -> Settings:
+    """On loopback and any port, silent, unless something else than the default is set."""
+    here = {
+        "http_address": _LOOPBACK, "http_port": 0, "http_access_log": "/dev/null",
+        "https_address": _LOOPBACK, "https_port": 0, "https_access_log": "/dev/null",
+        "stats_address": _LOOPBACK, "stats_port": 0, "admin_port": 0,
+    }  # fmt: skip
+    defaults = EnvoyOptions()
+    changes = {name: one for name, one in here.items() if getattr(settings.envoy, name) == getattr(defaults, name)}
+    return msgspec.structs.replace(
+        settings,
+        envoy=msgspec.structs.replace(settings.envoy, **changes),
+        graph=msgspec.structs.replace(settings.graph, loopback_endpoints=True),
+    )
 
 
 def _settled(hub: Hub) -> bool:

@@ -31,6 +31,7 @@ from contour.envoy import (
     static,
     tcp_proxy,
     tls,
+    tracing,
     upstreams,
     virtualhost,
 )
@@ -174,7 +175,8 @@ def _listeners(
         if name == names.INGRESS_HTTP:
             if not read(any_plain, None):
                 return None
-            return _plain_listener(extensions.of_plain_listener(read, graph_, own_timeout=False), options)
+            own_filters = extensions.of_plain_listener(read, graph_, own_timeout=False)
+            return _plain_listener(own_filters, tracing.of_connection_managers(read, graph_, options), options)
         if name == names.INGRESS_HTTPS:
             pieces = read(chains.all, None)
             ordered = [pieces[host] for host in sorted(pieces, key=order.filter_chain)]
@@ -186,7 +188,9 @@ def _listeners(
     return engine.collection("classic listeners", (keys,), one)
 
 
-def _plain_listener(own: dict[Own, pb.HttpFilter | None], options: Options) -> Resource:
+def _plain_listener(
+    own: dict[Own, pb.HttpFilter | None], traces: pb.HttpConnectionManager.Tracing | None, options: Options
+) -> Resource:
     name = names.INGRESS_HTTP
     manager = hcm.connection_manager(
         options,
@@ -194,6 +198,7 @@ def _plain_listener(own: dict[Own, pb.HttpFilter | None], options: Options) -> R
         access_log_path=options.http_access_log,
         routes=pb.Rds(route_config_name=name, config_source=config_source.CLASSIC),
         filters=http_filters("http", options, own),
+        tracing=traces,
     )
     chain = pb.FilterChain(filters=[hcm.network_filter(manager)])
     return resource(
@@ -223,7 +228,8 @@ def _chain(graph_: Graph, options: Options) -> _Piece:
             host.https.jwt_providers, lambda keys: graph_.key_set(read, keys), names.upstream
         )
         try:
-            message.filters.append(_network_filter(name, host.https, own, options))
+            traces = tracing.of_connection_managers(read, graph_, options)
+            message.filters.append(_network_filter(name, host.https, own, traces, options))
         except ValueError:
             return None
         if host.https.secret is not None:
@@ -237,7 +243,11 @@ def _chain(graph_: Graph, options: Options) -> _Piece:
 
 
 def _network_filter(
-    name: str, host: graph.SecureVirtualHost, own: dict[Own, pb.HttpFilter | None], options: Options
+    name: str,
+    host: graph.SecureVirtualHost,
+    own: dict[Own, pb.HttpFilter | None],
+    traces: pb.HttpConnectionManager.Tracing | None,
+    options: Options,
 ) -> pb.Filter:
     if host.tcp_proxy is not None:
         return tcp_proxy.network_filter(host.tcp_proxy, options)
@@ -247,6 +257,7 @@ def _network_filter(
         access_log_path=options.https_access_log,
         routes=pb.Rds(route_config_name=names.https_route_configuration(name), config_source=config_source.CLASSIC),
         filters=http_filters("https", options, own),
+        tracing=traces,
     )
     if host.client_validation is not None and host.client_validation.forwarded is not None:
         client_certificates.forward(manager, host.client_validation.forwarded)
@@ -293,6 +304,7 @@ class _Fallback:
             access_log_path=self._options.https_access_log,
             routes=pb.Rds(route_config_name=names.INGRESS_FALLBACK, config_source=config_source.CLASSIC),
             any_codec=True,
+            tracing=tracing.of_connection_managers(read, self._graph, self._options),
             filters=http_filters(
                 "fallback", self._options, extensions.of_chain(read, self._graph, host.https.authorization)
             ),

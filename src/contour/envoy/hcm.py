@@ -25,6 +25,7 @@ def connection_manager(
     access_log_path: str,
     routes: pb.Rds | pb.ScopedRoutes | pb.RouteConfiguration,
     filters: Iterable[pb.HttpFilter],
+    tracing: pb.HttpConnectionManager.Tracing | None = None,
     any_codec: bool = False,
 ) -> pb.HttpConnectionManager:
     """`routes`: where the routes come from; `filters` in their order, the router last (`filters.order`).
@@ -47,6 +48,7 @@ def connection_manager(
         merge_slashes=options.merge_slashes,
         preserve_external_request_id=True,
         server_header_transformation=_SERVER_HEADERS[options.server_header],
+        tracing=tracing,
     )
     if options.http2_max_concurrent_streams:
         message.http2_protocol_options.max_concurrent_streams.value = options.http2_max_concurrent_streams

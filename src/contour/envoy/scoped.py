@@ -32,6 +32,7 @@ from contour.envoy import (
     static,
     tcp_proxy,
     tls,
+    tracing,
     upstreams,
 )
 from contour.envoy.cluster import cluster, dns_cluster, extension_cluster, weigh_services
@@ -240,7 +241,7 @@ def _listeners(engine: Engine, graph_: Graph, groups: Groups, providers: Provide
             plain_filters = extensions.of_plain_listener(
                 read, graph_, own_timeout=True, private_header=selection.HEADER
             )
-            return _plain_listener(plain_filters, options)
+            return _plain_listener(plain_filters, tracing.of_connection_managers(read, graph_, options), options)
         if name == names.INGRESS_HTTPS:
             found = read(chains.all, None)
             pieces = [piece for server_name in sorted(found) if isinstance(piece := found[server_name], bytes)]
@@ -258,7 +259,9 @@ def _plain_listener_of(_: str, host: graph.Host) -> Iterable[tuple[str, None]]:
         yield names.INGRESS_HTTP, None
 
 
-def _plain_listener(own: Mapping[Own, pb.HttpFilter | None], options: Options) -> Resource:
+def _plain_listener(
+    own: Mapping[Own, pb.HttpFilter | None], traces: pb.HttpConnectionManager.Tracing | None, options: Options
+) -> Resource:
     """One chain, which has the second look from the start: adding it later would drain every connection."""
     name = names.INGRESS_HTTP
     manager = hcm.connection_manager(
@@ -267,6 +270,7 @@ def _plain_listener(own: Mapping[Own, pb.HttpFilter | None], options: Options) -
         access_log_path=options.http_access_log,
         routes=selection.SCOPED_ROUTES,
         filters=[selection.second_look(), *http_filters("scoped_http", options, own)],
+        tracing=traces,
     )
     selection.set_group(manager, selection.HTTP, by_authority=True)
     chain = pb.FilterChain(filters=[hcm.network_filter(manager)])
@@ -287,7 +291,8 @@ def _chain(
         if chain is None:
             return None
         if not chain.group.tcp:
-            requests = _requests(chain, _own_filters(read, graph_, providers, chain.group), options)
+            traces = tracing.of_connection_managers(read, graph_, options)
+            requests = _requests(chain, _own_filters(read, graph_, providers, chain.group), traces, options)
             return pb.serialize(_filter_chain(chain, requests, options))
         host = groups.host(read, chain.group.tcp)
         if host is None or host.https is None or host.https.tcp_proxy is None:
@@ -318,7 +323,12 @@ def _own_filters(read: Read, graph_: Graph, providers: Providers, group: Group) 
     }
 
 
-def _requests(chain: Chain, own: dict[Own, pb.HttpFilter | None], options: Options) -> pb.Filter:
+def _requests(
+    chain: Chain,
+    own: dict[Own, pb.HttpFilter | None],
+    traces: pb.HttpConnectionManager.Tracing | None,
+    options: Options,
+) -> pb.Filter:
     manager = hcm.connection_manager(
         options,
         stat_prefix=names.INGRESS_HTTPS,
@@ -329,6 +339,7 @@ def _requests(chain: Chain, own: dict[Own, pb.HttpFilter | None], options: Optio
             *([selection.second_look()] if chain.second_look else ()),
             *http_filters("scoped_https", options, own),
         ],
+        tracing=traces,
     )
     selection.set_group(manager, chain.group.name, by_authority=chain.group.fallback)
     clients = chain.group.client_validation

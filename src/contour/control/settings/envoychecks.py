@@ -9,8 +9,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+import msgspec
+
 from contour.api.scalars import quote
 from contour.control.settings.error import SettingsError
+from contour.dag.graph import ExtensionFacts
+from contour.envoy import rules, tracing
 from contour.envoy.options import Options
 
 _MAX_PORT = 65535
@@ -21,7 +25,7 @@ _SECOND = 1_000_000_000
 
 def check(options: Options) -> None:
     """Raises SettingsError."""
-    for problem in (*_endpoints(options), *_durations(options), *_limits(options)):
+    for problem in (*_endpoints(options), *_durations(options), *_limits(options), *_tracing(options)):
         raise SettingsError(problem)
 
 
@@ -70,3 +74,10 @@ def _limits(options: Options) -> Iterator[str]:
             f"invalid max HTTP/2 concurrent streams value {options.http2_max_concurrent_streams} set on listener, "
             f"maximum value is {_MAX_STREAMS}"
         )
+
+
+def _tracing(options: Options) -> Iterator[str]:
+    if options.tracing is not None:
+        written = msgspec.structs.replace(options.tracing, pod_detail=False)  # whose tags are not in the file
+        for violation in rules.violations(tracing.message(written, ExtensionFacts())):
+            yield f"invalid tracing: {violation.path}: {violation.text}"

@@ -18,6 +18,7 @@ from contour.dag.graph import CircuitBreakers, Timeout
 from contour.envoy import options as envoy
 
 _DEFAULT_CONNECT_TIMEOUT = envoy.Options().connect_timeout
+_MAX_PATH = 256
 _TLS_VERSIONS = frozenset(tls.VERSIONS)
 
 
@@ -214,7 +215,7 @@ def _tracing(found: api.Tracing) -> envoy.Tracing:
         overall_sampling=tracing.percent(found.overall_sampling),
         client_sampling=tracing.percent(found.client_sampling),
         random_sampling=tracing.percent(found.random_sampling),
-        max_path_tag_length=found.max_path_tag_length or 256,
+        max_path_tag_length=_MAX_PATH if found.max_path_tag_length is None else found.max_path_tag_length,
         custom_tags=tuple(
             envoy.CustomTag(tag.tag_name, tag.literal, tag.request_header_name) for tag in found.custom_tags
         ),
