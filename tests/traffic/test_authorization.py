@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.traffic.authorizing import PRIVATE, extension
+from tests.traffic.authorizing import PRIVATE, extension, group
 from tests.traffic.world import World
 
-from contour.envoy.resource import SCOPED_ROUTE
 from contour.testing.authorization import Allow, Authorizer, Deny, Fail, slow
 from contour.testing.clients import Http1, Http2, Response, connect
 
@@ -93,7 +92,7 @@ def test_a_server_that_is_late(world: World, server: Authorizer, where: str) -> 
     site(world, "{extensionRef: {name: auth}, responseTimeout: 50ms}" if where == "host" else GRPC)
     server.decide = slow(0.5)
     assert world.get_tls("site.test").status == 403
-    extension(world, "auth", server, timeoutPolicy={"response": "10s"})
+    extension(world, "auth", server)
     site(world)
     assert world.get_tls("site.test").status == 200
 
@@ -199,10 +198,10 @@ def test_a_server_can_neither_see_nor_choose_the_scope(world: World, server: Aut
             routes: [{{services: [{{name: {name}, port: 80}}]}}]
             """,
         )
-    group = _group(world, "b.tenant.test")
-    assert group == _group(world, "a.tenant.test")
+    shared = group(world, "b.tenant.test")
+    assert shared == group(world, "a.tenant.test")
     for key in (PRIVATE, PRIVATE.upper(), "X-Contour-Scope"):
-        server.decide = lambda _, key=key: Allow(((key, f"{group}/b.tenant.test"), ("x-new", "1")))  # type: ignore[misc]
+        server.decide = lambda _, key=key: Allow(((key, f"{shared}/b.tenant.test"), ("x-new", "1")))  # type: ignore[misc]
         answer = world.get_tls("a.tenant.test")
         assert answer.backend == "shop/a"
         assert answer.seen.header("x-new") == "1"
@@ -266,9 +265,3 @@ def test_hosts_that_the_second_look_finds(world: World, server: Authorizer, sni:
     assert world.get_tls(sni, "/").status == 403
     if "any" in sni.lower():
         assert world.get_tls(sni, "/open").status == 200
-
-
-def _group(world: World, host: str) -> str:
-    names = world.ask(lambda: [name for name, _ in world.pipeline.shape("scoped")[SCOPED_ROUTE].items()])
-    (found,) = {name.partition("/")[0] for name in names if name.endswith(f"/{host}") and not name.startswith("http/")}
-    return found

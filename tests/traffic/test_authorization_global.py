@@ -77,7 +77,7 @@ def guarded_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def guarded(guarded_world: World, server: Authorizer) -> Iterator[World]:
-    extension(guarded_world, "auth", server, timeoutPolicy={"response": "20s"})
+    extension(guarded_world, "auth", server)
     yield guarded_world
     guarded_world.clear()
 
@@ -206,7 +206,7 @@ def test_where_nobody_is_asked_unless_a_host_or_route_says_so(tmp_path: Path, se
     policy = AuthorizationServer(extension_ref=REF, auth_policy=AuthorizationPolicy(disabled=True), fail_open=True)
     server.decide = lambda _: Deny()
     with _world(tmp_path, policy) as world:
-        extension(world, "auth", server, timeoutPolicy={"response": "20s"})
+        extension(world, "auth", server)
         site(world)
         for ask in (world.get, world.get_tls):
             assert ask("site.test").status == 200
@@ -233,7 +233,7 @@ def test_a_server_that_speaks_http(tmp_path: Path) -> None:
     )
     with _world(tmp_path, policy) as world:
         server = world.backend("shop/auth")
-        extension(world, "auth", server, "http/1.1", timeoutPolicy={"response": "20s"})
+        extension(world, "auth", server, "http/1.1")
         site(world)
         server.extra = [("x-user", "you"), (PRIVATE, "http/other.test"), ("secret", "kept")]
         for connection in (connect(world.http), connect(world.https, sni="site.test")):

@@ -46,7 +46,7 @@ def test_tls_unless_it_says_otherwise(
     with Authorizer(tls=pair) as server:
         given = {"validation": validation} if validation else {}
         world.secret("shop/ca", "Opaque", {"ca.crt": world.authority.certificate})
-        extension(world, "auth", server, "h2", timeoutPolicy={"response": "20s"}, **given)
+        extension(world, "auth", server, "h2", **given)
         site(world)
         assert world.get_tls("site.test").status == status
         assert len(server.checks) == (status == 200)
@@ -70,7 +70,7 @@ def test_it_is_shown_the_client_certificate(introduced: World) -> None:
     world = introduced
     authority = world.authority
     with Authorizer(tls=authority.sign("auth.internal"), clients=authority.certificate) as server:
-        extension(world, "auth", server, "h2", timeoutPolicy={"response": "20s"})
+        extension(world, "auth", server, "h2")
         site(world)
         assert world.get_tls("site.test").status == 200
         assert len(server.checks) == 1
@@ -86,7 +86,7 @@ def test_services_by_weight(world: World) -> None:
             {"name": "second", "port": 80, "weight": 3},
             {"name": "none", "port": 80, "weight": 0},
         ]
-        extension(world, "auth", first, services=services, timeoutPolicy={"response": "20s"})
+        extension(world, "auth", first, services=services)
         site(world)
         for _ in range(40):
             assert world.get_tls("site.test").status == 200
@@ -99,7 +99,7 @@ def test_services_by_weight(world: World) -> None:
 def test_edits_of_its_service_arrive(world: World) -> None:
     """Although no route uses it (§5, quirk 19)."""
     with Authorizer() as old, Authorizer(lambda _: Deny(402)) as new:
-        extension(world, "auth", old, timeoutPolicy={"response": "20s"})
+        extension(world, "auth", old)
         site(world)
         assert world.get_tls("site.test").status == 200
         world.endpoints("shop/auth-server", new)  # type: ignore[arg-type]  # its port is all that counts
