@@ -11,7 +11,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-traces", action="store_true", help="validate every recorded trace with Envoy, not a sample (minutes)"
     )
-    parser.addoption("--fuzz", type=int, default=600, metavar="N", help="how many objects the fuzzer makes, about")
+    parser.addoption("--fuzz", type=int, metavar="N", help="let the fuzzer make about N objects, others in each run")
     parser.addoption(
         "--golden-write", action="store_true", help="rewrite the outputs in tests/golden, to be reviewed in the diff"
     )

@@ -1,88 +1,87 @@
-"""Objects from the schemas of their kinds: of CRDs as OpenAPI, of core kinds as our own types."""
+"""Objects of all kinds; of custom resources from their schemas."""
 
 from __future__ import annotations
 
-import types
-import typing
 from functools import cache
 from typing import Any
 
-import msgspec
 import re2
 from hypothesis import strategies as st
-from tests.fuzz.values import NUMBERS, Strategy, mostly, now_and_then, texts
+from tests.fuzz import plain
+from tests.fuzz.annotations import annotations
+from tests.fuzz.values import NAMES, NAMESPACES, NUMBERS, PORTS, Strategy, mostly, now_and_then, one_of, texts
 
 from contour.api import crds
-from contour.api.core import Service
-from contour.api.meta import Object
-from contour.api.networking import Ingress
 from contour.api.yaml import documents
 
 Json = dict[str, Any]
 
 _MOST_FIELDS = 4
-# Without them an API server refuses an object of a core kind.
-_USUAL = ("ports", "port", "rules", "service", "number", "http", "paths", "backend", "pathType", "path")
-_ROOT_FIELDS = ("virtualhost", "routes")
-
-_ANNOTATIONS = {
-    **{
-        f"{family}/{name}": values
-        for family in ("projectcontour.io", "contour.heptio.com")
-        for name, values in {
-            "ingress.class": ("contour", "other"),
-            "response-timeout": ("5s", "infinity", "x"),
-            "retry-on": ("5xx", ""),
-            "num-retries": ("3", "-1", "x", "99999999999"),
-            "per-try-timeout": ("1s", "x"),
-            "tls-minimum-protocol-version": ("1.3", "1.1", "x"),
-            "tls-maximum-protocol-version": ("1.2", "x"),
-            "tls-cert-namespace": ("other", "shop"),
-            "websocket-routes": ("/", "/a,/b", ""),
-            "max-connections": ("10", "-1", "99999999999", "x"),
-            "per-host-max-connections": ("1", "x"),
-            "upstream-protocol.h2c": ("80", "http,x", ""),
-            "upstream-protocol.tls": ("443,80", ""),
-        }.items()
-    },
-    "ingress.kubernetes.io/force-ssl-redirect": ("true", "false", "x"),
-    "kubernetes.io/ingress.allow-http": ("true", "false", "x"),
-    "kubernetes.io/ingress.class": ("contour", "nginx", ""),
+_ROOT_FIELDS = (("virtualhost", "routes"), ("virtualhost", "routes"), ("virtualhost", "tcpproxy"), ())
+# Fields without which hardly anything is valid, by the field that they stand in.
+_USUAL = {
+    "virtualhost": ("fqdn",),
+    "routes": ("services",),
+    "tcpproxy": ("services",),
+    "services": ("name", "port"),
+    "jwtProviders": ("name", "remoteJWKS"),
+    "tls": ("secretName",),
+    "healthCheck": ("path",),
+    "delegate": ("name",),
+    "includes": ("name",),
 }
+_NOT_EMPTY = ("routes", "services", "entries", "descriptors", "delegations", "targetNamespaces")
+_ALTERNATIVES = (
+    ("services", "requestRedirectPolicy", "directResponsePolicy", "delegate", "include"),
+    ("services", "includes", "delegate", "include"),
+    ("routes", "tcpproxy"),
+    ("ipAllowPolicy", "ipDenyPolicy"),
+    ("remoteJWKS", "localJWKS"),
+    ("secretName", "passthrough"),
+    ("prefix", "exact", "regex", "contains", "suffix", "notexact", "notcontains", "present", "notpresent"),
+    ("genericKey", "requestHeader", "requestHeaderValueMatch", "remoteAddress"),
+    ("hashSourceIP", "headerHashOptions", "queryParameterHashOptions"),
+    ("require", "disabled"),
+    ("path", "prefix"),
+)
+_RETIRED = "v1alpha1"  # of HTTPProxy
+
+# How often a kind is taken, of some twenty.
+_WEIGHTS = {"HTTPProxy": 8, "IngressRoute": 3, "Ingress": 3, "ExtensionService": 2}
 
 
 def kinds() -> tuple[str, ...]:
-    return (*crds.NAMES, Ingress.kind, Service.kind)
+    return tuple(kind for kind in (*crds.NAMES, *plain.KINDS) for _ in range(_WEIGHTS.get(kind, 1)))
 
 
 def objects(kind: str) -> Strategy:
     """An object of a kind. Of the names there are few, so that objects meet and replace each other."""
-    api_version, body = _custom(kind) if kind in crds.NAMES else _core({"Ingress": Ingress, "Service": Service}[kind])
-    names = st.sampled_from(("site", "child", "loop", "web", "api", "auth"))
+    body, names = (_custom(kind), st.sampled_from(NAMES)) if kind in crds.NAMES else _plain(kind)
     metadata = st.fixed_dictionaries(
-        {"name": names, "namespace": st.sampled_from(("shop", "shop", "other"))},
-        optional={"annotations": _annotations(), "creationTimestamp": st.sampled_from(("2020-01-01T00:00:00Z", None))},
+        {"name": names, "namespace": st.sampled_from((NAMESPACES[0], *NAMESPACES)), **plain.labels(kind)},
+        optional={"annotations": annotations(), "creationTimestamp": st.sampled_from(("2020-01-01T00:00:00Z", None))},
     )
-    return st.tuples(metadata, body).map(
-        lambda parts: {"apiVersion": api_version, "kind": kind.partition(".")[0], "metadata": parts[0], **parts[1]}
-    )
+    return st.tuples(metadata, body).map(lambda parts: {**parts[1], "metadata": parts[0]})
 
 
-def _annotations() -> Strategy:
-    return st.lists(st.sampled_from(sorted(_ANNOTATIONS)), max_size=3, unique=True).flatmap(
-        lambda keys: st.fixed_dictionaries({key: st.sampled_from(_ANNOTATIONS[key]) for key in keys})
-    )
-
-
-# --- custom resources ---------------------------------------------------------------------------------------------
+def _plain(kind: str) -> tuple[Strategy, Strategy]:
+    return plain.body(kind), plain.names(kind)
 
 
 @cache
-def _custom(kind: str) -> tuple[str, Strategy]:
+def _custom(kind: str) -> Strategy:
+    """An object without its metadata."""
     crd = documents(crds.text(kind))[0].value["spec"]
-    version = crd["versions"][0]
+    group, version = crd["group"], crd["versions"][0]
+    versions = [version["name"]] * 20 + [_RETIRED] * (kind == "HTTPProxy")
     schema = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    return f"{crd['group']}/{version['name']}", st.fixed_dictionaries({"spec": _schema(schema, "spec", "")})
+    return st.fixed_dictionaries(
+        {
+            "apiVersion": st.sampled_from([f"{group}/{one}" for one in versions]),
+            "kind": st.just(crd["names"]["kind"]),
+            "spec": _schema(schema, "spec", ""),
+        }
+    )
 
 
 def _schema(node: Json, name: str, parent: str) -> Strategy:
@@ -93,13 +92,15 @@ def _schema(node: Json, name: str, parent: str) -> Strategy:
             right = st.dictionaries(st.sampled_from(("a", "", "b")), st.sampled_from(("c", "")), max_size=2)
         case "array":
             items = st.deferred(lambda: _schema(node["items"], name, parent))
-            right = st.lists(items, min_size=node.get("minItems", 0), max_size=3)
+            least = max(node.get("minItems", 0), name in _NOT_EMPTY)
+            unique = node["items"]["type"] == "string"
+            right = st.lists(items, min_size=least, max_size=3, unique_by=repr if unique else None)
         case "string":
-            right = st.sampled_from(node["enum"]) if "enum" in node else _text(node, name, parent)
+            right = one_of(tuple(node["enum"])) if "enum" in node else _text(node, name, parent)
         case "boolean":
             right = st.booleans()
         case _:
-            right = st.sampled_from(node["enum"]) if "enum" in node else _number(node)
+            right = st.sampled_from(node["enum"]) if "enum" in node else _number(node, name)
     return now_and_then(right) if parent else right
 
 
@@ -108,15 +109,16 @@ def _text(node: Json, name: str, parent: str) -> Strategy:
     found = texts(name.lower(), parent.lower(), ("a", "5s", "/x", "", "true"))
     pattern = re2.compile(node.get("pattern", ""))
     shortest, longest = node.get("minLength", 0), node.get("maxLength", 1 << 20)
-    inside = [one for one in found if shortest <= len(one) <= longest and pattern.search(one)]
-    return mostly(st.sampled_from(inside or found), st.sampled_from(found))
+    inside = tuple(one for one in found if shortest <= len(one) <= longest and pattern.search(one))
+    return mostly(one_of(inside or found), st.sampled_from(found))
 
 
-def _number(node: Json) -> Strategy:
+def _number(node: Json, name: str) -> Strategy:
     """What the schema takes, and in one of some what it just does not."""
     low, high = node.get("minimum", 0), node.get("maximum", 2**31)
-    inside = [number for number in (*NUMBERS, 80, 80, low, low + 1, high - 1, high) if low <= number <= high]
-    return mostly(st.sampled_from(inside), st.sampled_from((low - 1, high + 1)))
+    usual = PORTS if name == "port" else (*NUMBERS, low, low + 1, high - 1, high)
+    inside = tuple(number for number in usual if low <= number <= high)
+    return mostly(one_of(inside), st.sampled_from((low - 1, high + 1)))
 
 
 def _fields(node: Json, name: str) -> Strategy:
@@ -124,48 +126,21 @@ def _fields(node: Json, name: str) -> Strategy:
         field: st.deferred(lambda field=field, schema=schema: _schema(schema, field, name))
         for field, schema in node["properties"].items()
     }
-    always = {field: fields[field] for field in node.get("required", ())}
+    always = dict.fromkeys((*node.get("required", ()), *_USUAL.get(name, ()))) & fields.keys()
     chosen = st.lists(st.sampled_from(sorted(fields)), max_size=_MOST_FIELDS, unique=True)
     if name == "spec" and "virtualhost" in fields:
-        chosen = chosen.flatmap(lambda some: st.sampled_from(([*some, *_ROOT_FIELDS], [*some, *_ROOT_FIELDS], some)))
-    if name in ("routes", "tcpproxy"):
-        chosen = chosen.map(lambda some: [*some, "services"])
-    return chosen.flatmap(lambda some: st.fixed_dictionaries({**always, **{field: fields[field] for field in some}}))
+        chosen = chosen.flatmap(lambda some: st.sampled_from([[*fields, *some] for fields in _ROOT_FIELDS]))
+    if name == "virtualhost":
+        chosen = chosen.flatmap(lambda some: st.sampled_from((some, ["tls", *some])))
+    chosen = chosen.map(lambda some: list(dict.fromkeys((*sorted(always), *some))))
+    chosen = chosen.flatmap(lambda some: mostly(st.just(_one_of_each(some)), st.just(some), 8))
+    return chosen.flatmap(lambda some: st.fixed_dictionaries({field: fields[field] for field in some}))
 
 
-# --- core kinds ---------------------------------------------------------------------------------------------------
-
-
-@cache
-def _core(kind: type[Object]) -> tuple[str, Strategy]:
-    hints = typing.get_type_hints(kind)
-    return kind.api_version, st.fixed_dictionaries({"spec": _typed(hints["spec"], "spec", "")})
-
-
-def _typed(hint: Any, name: str, parent: str) -> Strategy:
-    origin = typing.get_origin(hint)
-    if origin is typing.Annotated:
-        return _typed(typing.get_args(hint)[0], name, parent)
-    if origin in (typing.Union, types.UnionType):
-        kinds = [one for one in typing.get_args(hint) if one is not types.NoneType]
-        return st.one_of([_typed(one, name, parent) for one in kinds])
-    if origin is tuple:
-        items = st.deferred(lambda: _typed(typing.get_args(hint)[0], name, parent))
-        return now_and_then(st.lists(items, max_size=3))
-    if origin is dict:
-        return st.dictionaries(st.sampled_from(("app", "")), st.sampled_from(("web", "")), max_size=1)
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        hints = typing.get_type_hints(hint, include_extras=True)
-        fields = {
-            one.encode_name: st.deferred(lambda one=one: _typed(hints[one.name], one.encode_name, name))
-            for one in msgspec.structs.fields(hint)
-        }
-        some = st.lists(st.sampled_from(sorted(fields)), min_size=1, max_size=_MOST_FIELDS, unique=True)
-        usual = [key for key in _USUAL if key in fields]
-        some = some.map(lambda keys: [*keys, *usual])
-        return now_and_then(some.flatmap(lambda keys: st.fixed_dictionaries({key: fields[key] for key in keys})))
-    if hint is bool:
-        return st.booleans()
-    if hint is int:
-        return now_and_then(mostly(st.just(80), st.sampled_from(NUMBERS), 3))
-    return now_and_then(st.sampled_from(texts(name.lower(), parent.lower(), ("a", "", "http", "TCP"))))
+def _one_of_each(fields: list[str]) -> list[str]:
+    """Of fields that exclude each other the last: the first are the usual ones."""
+    left = list(fields)
+    for group in _ALTERNATIVES:
+        found = [field for field in left if field in group]
+        left = [field for field in left if field not in found[:-1]]
+    return left
