@@ -90,6 +90,9 @@ def _filled(source: Mapping[str, Any], labels: dict[str, str]) -> Mapping[str, A
     if "authority" in asked:
         data["ca.crt"] = _authority(asked["authority"]).certificate
         labels |= _labels(data["ca.crt"], f"[authority: {asked['authority']}]")
+    if "revoked" in asked:
+        data["crl.pem"] = _revoked(asked["revoked"])
+        labels |= _labels(data["crl.pem"], f"[revoked: {asked['revoked']}]")
     for key in asked.get("without", "").split(","):
         data.pop(key, None)
     kept = {key: value for key, value in annotations.items() if not key.startswith(_ANNOTATION)}
@@ -113,6 +116,11 @@ def _serving(wanted: tuple[str, ...], kind: str, labels: dict[str, str]) -> dict
 @cache
 def _authority(name: str) -> Authority:
     return Authority(name)
+
+
+@cache
+def _revoked(authority: str) -> bytes:
+    return _authority(authority).revoked()
 
 
 @cache
