@@ -13,7 +13,7 @@ from contour.testing import certs, clients
 from contour.testing.certs import Authority, Pair
 from contour.testing.clients import Http1, Http2, connect
 
-pytestmark = pytest.mark.traffic
+pytestmark = [pytest.mark.traffic, pytest.mark.xdist_group("tls-clients")]
 
 CLIENTS = Authority("clients")
 STRANGERS = Authority("strangers")
@@ -76,6 +76,16 @@ def test_nobody_is_checked_against_nothing(world: World, optional: str) -> None:
     message = "Spec.VirtualHost.TLS client validation is invalid: CA Secret must be specified"
     assert world.errors("shop/site") == [("TLSError", "ClientValidationInvalid", message)]
     assert [status(world, pair) for pair in (None, ALICE)] == [None, None]
+
+
+def test_a_list_without_an_authority_is_no_reason_to_let_everybody_in(world: World) -> None:
+    """Envoy refuses such a list."""
+    world.service("shop/web")
+    revoked(world, CLIENTS.revoked(BOB))
+    host(world, "skipClientCertValidation: true, crlSecret: crl", valid=False)
+    message = "Secret shop/crl: Failed to load CRL from <inline> without trusted CA"
+    assert world.errors("shop/site") == [("EnvoyError", "Rejected", message)]
+    assert [status(world, pair) for pair in (None, ALICE, BOB)] == [None, None, None]
 
 
 @pytest.mark.parametrize("alpn", ["http/1.1", "h2"])

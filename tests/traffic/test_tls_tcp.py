@@ -16,7 +16,7 @@ from contour.testing.backends import Backend
 from contour.testing.certs import Authority
 from contour.testing.clients import Http1, connect
 
-pytestmark = pytest.mark.traffic
+pytestmark = [pytest.mark.traffic, pytest.mark.xdist_group("tls-tcp")]
 
 UPSTREAM = Authority("upstream")
 # Long enough to see a share, short enough to be quick.

@@ -232,9 +232,13 @@ class Groups:
 
 
 def _trusts_nobody(host: SecureVirtualHost) -> bool:
-    """Clients are to be checked and there is nothing to check them against: Envoy would let everybody in."""
+    """Clients are to be checked and there is nothing to check them against: Envoy would let everybody in, or refuse a
+    list of revoked certificates that no authority's certificates come with.
+    """
     clients = host.client_validation
-    return clients is not None and clients.ca_secret is None and not clients.unchecked
+    if clients is None or clients.ca_secret is not None:
+        return False
+    return not clients.unchecked or clients.crl_secret is not None
 
 
 def _group(name: str, host: SecureVirtualHost, options: Options) -> Group:

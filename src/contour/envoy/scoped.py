@@ -455,6 +455,8 @@ def _trust(read: Read, graph_: Graph, name: str, clients: graph.ClientValidation
         return None
     if authority and not refusals.is_trust_store(authority):
         return f"Secret {clients.ca_secret}: a CA certificate cannot be read"
+    if revoked and not authority:
+        return f"Secret {clients.crl_secret}: Failed to load CRL from <inline> without trusted CA"
     if revoked and not refusals.is_revocation_list(revoked):
         return f"Secret {clients.crl_secret}: a list of revoked certificates cannot be read"
     return resource(name, client_certificates.secret(name, authority, revoked))

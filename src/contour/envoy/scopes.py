@@ -57,8 +57,13 @@ def of_wildcards(scope: str, pieces: Iterable[bytes]) -> Resource:
 
 
 def elsewhere(scope: str) -> Resource:
-    """Of a host that another group serves: whoever asks over a connection of this group is to open another one."""
-    configuration = route_configuration(scope, [misdirected("*")])
+    """Of a host that another group serves: whoever asks over a connection of this group is to open another one.
+
+    Known, so that over the fallback chain no wildcard host answers for a host that is written in upper case.
+    """
+    message = misdirected("*")
+    selection.mark_known(message)
+    configuration = route_configuration(scope, [message])
     selection.set_selected(configuration)
     return resource(scope, _scope(scope, configuration))
 
