@@ -49,7 +49,7 @@ class Authority:
         return _pem(builder.sign(self._key, hashes.SHA256()))
 
     def sign(self, *names: str, key: Key = "ec", client: bool = False) -> Pair:
-        """A leaf certificate for DNS names or IP addresses; the first is its common name, if it fits."""
+        """A leaf certificate for DNS names, IP addresses or URIs; the first is its common name, if it fits."""
         private = _private_key(key)
         common = [name for name in names[:1] if len(name) <= _COMMON_NAME_LIMIT]
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in common])
@@ -115,6 +115,8 @@ def _private_key(kind: Key) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
 
 
 def _general_name(name: str) -> x509.GeneralName:
+    if "://" in name:
+        return x509.UniformResourceIdentifier(name)
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
