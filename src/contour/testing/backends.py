@@ -109,6 +109,9 @@ class Backend:
                 await self._http1(head, reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             pass
+        except asyncio.CancelledError:  # the end: over TLS a close would wait for the other side's
+            writer.transport.abort()
+            raise
         finally:
             writer.close()
 
