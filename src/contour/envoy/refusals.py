@@ -75,11 +75,11 @@ def of_authorization(server: graph.Authorization) -> str | None:
     hosts that ask for it are not served.
     """
     if server.path_prefix and not server.path_prefix.startswith("/"):
-        return "authorization.httpSettings.pathPrefix: must start with /"
+        return "httpSettings.pathPrefix: must start with /"
     if (server.timeout or 0) < 0 or (server.timeout or 0) > _MAX_AUTHORIZATION_TIMEOUT:
-        return f"authorization.responseTimeout: must be between 0 and {_MAX_AUTHORIZATION_TIMEOUT // 1_000_000_000} seconds"
+        return f"responseTimeout: must be between 0 and {_MAX_AUTHORIZATION_TIMEOUT // 1_000_000_000} seconds"
     for violation in rules.violations(ext_authz.http_filter(server, graph.ExtensionFacts())):
-        return f"authorization: {violation.path.removeprefix('typed_config.')}: {violation.text}"
+        return f"{violation.path.removeprefix('typed_config.')}: {violation.text}"
     return None
 
 

@@ -97,7 +97,7 @@ def _checked(host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -
     routes = [_guarded(one, providers) for one in routes]
     server = host.https.authorization if secure and host.https else None
     if server is not None and (refusal := refusals.of_authorization(server)):
-        return Refusal(f"{host.name}: {refusal}", host.roots)
+        return Refusal(f"{host.name}: authorization.{refusal}", host.roots)
     try:
         message = virtual_host(name, routes, policies, secure=secure)
     except ValueError as error:

@@ -11,7 +11,7 @@ import msgspec
 
 from contour.api import configuration as api
 from contour.api.meta import Ref
-from contour.control.settings import checks, envoychecks, reading, result, specchecks, tospec
+from contour.control.settings import checks, envoychecks, reading, result, services, specchecks, tospec
 from contour.control.settings.error import SettingsError
 from contour.control.settings.file import File
 from contour.control.settings.flags import NO_FLAGS, Flags, comma_list
@@ -57,6 +57,7 @@ def load(file_text: str, flags: Flags = NO_FLAGS, *, contour_namespace: str | No
     watch_namespaces = comma_list(flags.watch_namespaces)
     graph, options = result.graph_options(spec), result.envoy_options(spec)
     envoychecks.check(options)
+    services.check(graph)
     if watch_namespaces:
         _check_watched(graph, frozenset(watch_namespaces))
     ingress, envoy = spec.ingress or api.Ingress(), spec.envoy or api.Envoy()

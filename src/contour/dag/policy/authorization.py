@@ -7,7 +7,7 @@ from typing import Literal
 from contour.api.meta import Ref
 from contour.api.projectcontour import AllowedHeader, AuthorizationPolicy, AuthorizationServer
 from contour.api.scalars import parse_timeout, quote
-from contour.dag.graph import Authorization, HeaderPattern, RequestBody, RouteAuthorization, Timeout
+from contour.dag.graph import Authorization, HeaderPattern, RequestBody, RouteAuthorization
 from contour.dag.options import Options
 from contour.dag.sources import Lookup
 from contour.dag.verdict import Finding, Invalid
@@ -41,6 +41,13 @@ def authorization(lookup: Lookup, namespace: str, policy: AuthorizationServer) -
             "ExtensionServiceNotFound",
             f"{_FIELD}.ServiceRef extension service {quote(service)} not found",
         )
+    if finding := error(policy):
+        return finding
+    return _asked(service, policy, policy.response_timeout)
+
+
+def error(policy: AuthorizationServer) -> Finding | None:
+    """What is wrong with it wherever it is written: in a host, or in the settings."""
     timeout = parse_timeout(policy.response_timeout)
     if isinstance(timeout, Invalid):
         return Finding(
@@ -56,11 +63,11 @@ def authorization(lookup: Lookup, namespace: str, policy: AuthorizationServer) -
         ("AllowedAuthorizationHeaders", _sent(policy)),
         ("AllowedUpstreamHeaders", _upstream(policy)),
     ):
-        if error := _pattern_error(headers):
+        if problem := _pattern_error(headers):
             return Finding(
-                "AuthError", "AuthBadAllowedHeader", f"{_FIELD}.HTTPServerSettings.{name} is invalid: {error}"
+                "AuthError", "AuthBadAllowedHeader", f"{_FIELD}.HTTPServerSettings.{name} is invalid: {problem}"
             )
-    return _asked(service, policy, timeout)
+    return None
 
 
 def of_listener(policy: AuthorizationServer, *, own_timeout: bool) -> Authorization:
@@ -69,16 +76,16 @@ def of_listener(policy: AuthorizationServer, *, own_timeout: bool) -> Authorizat
     `own_timeout`: the settings' `responseTimeout` counts; in the reference it does for hosts over TLS only.
     """
     ref = policy.extension_ref
-    timeout = parse_timeout(policy.response_timeout) if own_timeout else None
-    return _asked(Ref(ref.namespace, ref.name), policy, None if isinstance(timeout, Invalid) else timeout)
+    return _asked(Ref(ref.namespace, ref.name), policy, policy.response_timeout if own_timeout else "")
 
 
-def _asked(service: Ref, policy: AuthorizationServer, timeout: Timeout) -> Authorization:
+def _asked(service: Ref, policy: AuthorizationServer, response_timeout: str) -> Authorization:
+    timeout = parse_timeout(response_timeout)
     body = policy.with_request_body
     http = policy.service_type == "http"
     return Authorization(
         extension=service,
-        timeout=timeout,
+        timeout=None if isinstance(timeout, Invalid) else timeout,
         http=http,
         path_prefix=policy.http_settings.path_prefix if http and policy.http_settings else "",
         sent_headers=_patterns(_sent(policy)) if http else (),
