@@ -57,11 +57,6 @@ class Case:
         """Features that the case uses and that are not there yet, sorted."""
         return sorted(set(_later(self)))
 
-    @property
-    def later_settings(self) -> list[str]:
-        """Configuration keys that are not there yet."""
-        return sorted(set(_later_settings(self)))
-
 
 def corpus() -> Iterator[Case]:
     with (ROOT / "corpus.jsonl").open() as lines:

@@ -59,7 +59,12 @@ def _sorted(value: Any, unordered: list[str], key: str = "") -> Any:
 def _status(case: Case, state: dict[str, list[Any]]) -> str:
     if differences.found_without_namespace(case.objects):
         return ""
-    wanted = {key: normal_status(value) for key, value in case.statuses.items() if differences.has_status(key)}
+    statuses = {key: value for key, value in case.statuses.items() if differences.has_status(key)}
+    if differences.sees_no_address(case.args):
+        statuses = {
+            key: value | {"loadBalancer": {}} for key, value in statuses.items() if value.keys() > {"loadBalancer"}
+        }
+    wanted = {key: normal_status(value) for key, value in statuses.items()}
     got = {
         f"{entry['kind']}/{entry['namespace'] or differences.NO_NAMESPACE}/{entry['name']}": normal_status(
             entry["status"]

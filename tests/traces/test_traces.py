@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not cases.ROOT.exists(), reason=f"no recorded tr
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("source", [cases.corpus, cases.prod, cases.mutants])
+@pytest.mark.parametrize("source", [cases.corpus, cases.prod, cases.mutants, cases.config])
 def test_every_case_of_the_features_we_have_agrees(
     source: Callable[[], Iterator[Case]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -45,18 +45,3 @@ def test_every_case_of_the_features_we_have_agrees(
         print(f"  left to later issues: {sum(left_out.values())} uses of {len(left_out)} features")  # noqa: T201
     assert compared["status"] > 0
     assert not differences, "\n".join(differences[:40]) + f"\n{len(differences)} differences"
-
-
-def test_listeners_and_runtime_follow_the_configuration() -> None:
-    """The shared objects of these cases use features of later issues; what the keys and flags do is compared alone."""
-    compared = 0
-    for case in cases.config():
-        if case.later_settings:
-            continue
-        request = {"name": case.name, "config": case.config, "args": case.args, "objects": case.objects}
-        state = answer(json.dumps(request), parse, "classic", skip_admission=True)
-        assert "error" not in state, f"{case.name}: {state}"
-        found = compare(case, state)
-        assert not found.keys() & {"listeners", "runtime"}, f"{case.name}: {found}"
-        compared += 1
-    assert compared >= 5
