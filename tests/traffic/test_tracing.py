@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.traffic.configured import configured
 from tests.traffic.world import World, until
 
-from contour.control.settings import load
 from contour.testing.collector import Collector
 
 pytestmark = [pytest.mark.traffic, pytest.mark.xdist_group("tracing")]
@@ -28,12 +28,6 @@ tracing:
 runtime-settings: {tracing.opentelemetry.min_flush_spans: "1"}
 """
 PARENT = "00f067aa0ba902b7"
-SITE = """
-virtualhost: {fqdn: site.test, tls: {secretName: tls}}
-routes:
-- permitInsecure: true
-  services: [{name: web, port: 80}]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +44,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Ite
 
 @contextmanager
 def traced(directory: Path, collector: Collector, configuration: str) -> Iterator[World]:
-    world = World(directory, settings=load(configuration))
-    try:
+    with configured(directory, configuration) as world:
         extension(world, collector)
-        world.certificate("shop/tls", "site.test")
-        world.service("shop/web")
-        world.proxy("shop/site", SITE)
-        world.envoy()
         yield world
-    finally:
-        world.close()
 
 
 def extension(world: World, collector: Collector) -> None:

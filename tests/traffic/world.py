@@ -80,7 +80,7 @@ class World:
         usual = Settings(envoy=EnvoyOptions(**(envoy or {})), graph=graph)
         self._settings = _on_this_machine(settings or usual)
         self._addresses: dict[tuple[Envoy, str], Address] = {}
-        self._backends: dict[str, Backend] = {}
+        self.backends: dict[str, Backend] = {}
         self._objects: dict[ObjectRef, Object] = {}
         self._generation = 0
         self._events = asyncio.new_event_loop()
@@ -183,11 +183,11 @@ spec: {{ports: [{{name: http, port: 80}}]}}
 
     def backend(self, name: str, **kwargs: Any) -> Backend:
         """A backend that lives as long as the test, whose answers say `name`."""
-        self._backends[name] = Backend(name, **kwargs).start()
-        return self._backends[name]
+        self.backends[name] = Backend(name, **kwargs).start()
+        return self.backends[name]
 
     def backend_of(self, name: str) -> Backend:
-        return self._backends[name]
+        return self.backends[name]
 
     def endpoints(self, service: str, *backends: Backend, ready: Callable[[Backend], bool] = lambda _: True) -> None:
         """An EndpointSlice for each backend: a slice has one port number for all its addresses."""
@@ -356,9 +356,9 @@ data: {json.dumps(encoded)}
         return msgspec.structs.replace(one, metadata=metadata)
 
     def _stop_backends(self) -> None:
-        for backend in self._backends.values():
+        for backend in self.backends.values():
             backend.stop()
-        self._backends.clear()
+        self.backends.clear()
 
 
 def _on_this_machine(settings: Settings) -> Settings:

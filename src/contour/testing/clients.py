@@ -198,6 +198,11 @@ class Http2:
         self._h2.initiate_connection()
         self.goaway = False
 
+    @property
+    def max_streams(self) -> int:
+        """How many streams the server wants at once, once it has said so."""
+        return self._h2.remote_settings.max_concurrent_streams
+
     def get(self, authority: str, path: str = "/", headers: Pairs = ()) -> Response:
         return self.request("GET", authority, path, headers)
 
@@ -211,6 +216,12 @@ class Http2:
             self._h2.send_data(stream, body, end_stream=True)
         self.socket.sendall(self._h2.data_to_send())
         return self._answer(stream)
+
+    def wait_until_closed(self) -> None:
+        """Read until the server has closed the connection."""
+        while data := self.socket.recv(65536):
+            events = self._h2.receive_data(data)
+            self.goaway = self.goaway or any(isinstance(event, h2.events.ConnectionTerminated) for event in events)
 
     def grpc(self, authority: str, method: str, message: bytes, headers: Pairs = ()) -> Response:
         """A unary call: `method` is `/package.Service/Method`, `message` goes as it is behind the length prefix."""
