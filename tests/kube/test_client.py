@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import os
 import ssl
 import stat
 import tempfile
@@ -15,6 +17,7 @@ import pytest
 from aiohttp import web
 from tests.kube.apiserver import answers, forever, refusal, scripted
 
+from contour.kube import credentials
 from contour.kube.client import MERGE_PATCH, Client, CredentialsError, Unreachable
 from contour.kube.kubeconfig import Exec, User
 from contour.testing.certs import Authority, Pair
@@ -183,6 +186,82 @@ async def test_a_program_gives_a_token_once(tmp_path):
     assert count.read_text().count("\n") == 1
 
 
+async def test_a_program_of_the_version_before(tmp_path):
+    beta = "client.authentication.k8s.io/v1beta1"
+    program, _ = plugin(tmp_path, "t", version="v1beta1", api_version=beta)
+    async with scripted(accepting("t")) as server, Client(server.configuration(User(plugin=program))) as client:
+        assert (await client.request("GET", "/x")).ok
+    assert json.loads((tmp_path / "info").read_text()) == {
+        "apiVersion": beta,
+        "kind": "ExecCredential",
+        "spec": {"interactive": False},
+    }
+
+
+async def test_a_program_is_asked_again_when_its_token_is_refused(tmp_path):
+    program, count = plugin(tmp_path, "t$(wc -l < count)")
+    accepted = ["t1"]
+
+    def script(request: web.Request) -> web.Response:
+        return accepting(accepted[0])(request)
+
+    async with scripted(script) as server, Client(server.configuration(User(plugin=program))) as client:
+        assert (await client.request("GET", "/x")).ok
+        accepted[0] = "t2"
+        async with client.stream("/x") as stream:
+            assert stream.failure is None
+        accepted[0] = "nobody's"
+        assert (await client.request("GET", "/x")).status == 401
+    assert count.read_text().count("\n") == 3
+
+
+async def test_what_a_program_is_told(tmp_path, authority):
+    """The cluster as it is configured, its own variables, and nothing to type."""
+    program, _ = plugin(tmp_path, "$MINE", provide_cluster_info=True, env=(("MINE", "mine"),))
+    async with (
+        scripted(accepting("mine"), serving(authority, "kubernetes")) as server,
+        Client(
+            server.configuration(User(plugin=program), authority=authority.certificate, server_name="kubernetes")
+        ) as client,
+    ):
+        assert (await client.request("GET", "/x")).ok
+    assert json.loads((tmp_path / "info").read_text())["spec"] == {
+        "interactive": False,
+        "cluster": {
+            "server": server.url,
+            "tls-server-name": "kubernetes",
+            "certificate-authority-data": base64.b64encode(authority.certificate).decode(),
+        },
+    }
+
+
+async def test_a_program_gives_a_client_certificate(tmp_path, authority):
+    pair = authority.sign("me", client=True)
+    granted = {"clientCertificateData": pair.certificate.decode(), "clientKeyData": pair.private_key.decode()}
+    printed = tmp_path / "printed"
+    version = "client.authentication.k8s.io/v1"
+    printed.write_text(json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": granted}))
+    program = Exec(command="cat", args=(str(printed),), directory=tmp_path, api_version=version)
+    async with (
+        scripted(knowing("me"), serving(authority, "127.0.0.1")) as server,
+        Client(server.configuration(User(plugin=program), authority=authority.certificate)) as client,
+    ):
+        assert (await client.request("GET", "/x")).ok
+
+
+async def test_a_program_that_does_not_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(credentials, "_PLUGIN_TIMEOUT", 0.3)
+    running = tmp_path / "pid"
+    command = f"echo $$ > {running}; exec sleep 60"
+    version = "client.authentication.k8s.io/v1"
+    program = Exec(command="sh", args=("-c", command), directory=tmp_path, api_version=version)
+    async with scripted(answers(OK)) as server, Client(server.configuration(User(plugin=program))) as client:
+        with pytest.raises(CredentialsError, match=r"exec sh: no answer within 0\.3 s"):
+            await client.request("GET", "/x")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(running.read_text()), 0)
+
+
 async def test_a_programs_token_ends(tmp_path):
     past = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     program, count = plugin(tmp_path, "t", more=f', "expirationTimestamp": "{past}"')
@@ -202,6 +281,10 @@ async def test_a_programs_token_ends(tmp_path):
         ({"command": "./absent", "install_hint": "brew it"}, r"exec ./absent: No such file or directory \(brew it\)"),
         ({"command": "sh", "args": ("-c", "echo broken >&2; exit 3")}, "exec sh: exit status 3: broken"),
         ({"command": "sh", "args": ("-c", "echo secret")}, "exec sh: what it prints is not an ExecCredential$"),
+        (
+            {"command": "echo", "args": ('{"apiVersion": "client.authentication.k8s.io/v1"}',)},
+            "exec echo: it prints neither status.token nor a client certificate with its key",
+        ),
     ],
 )
 async def test_a_program_that_does_not_work(tmp_path, change, says):
