@@ -100,8 +100,8 @@ class World:
         self._events.close()
         self._stop_backends()
 
-    def envoy(self, *, shape: ShapeName = "scoped") -> Envoy:
-        """Start an Envoy; its first configuration is all that is there now."""
+    def envoy(self, *, shape: ShapeName = "scoped", resolver: Address | None = None) -> Envoy:
+        """Start an Envoy; its first configuration is all that is there now. `resolver`: the DNS server that it asks."""
         name = f"envoy-{len(self.envoys)}"
         directory = self._directory / name
         directory.mkdir()
@@ -110,6 +110,8 @@ class World:
                 shape=shape, admin_address=str(directory / "admin.sock"), xds_socket=str(self._directory / "xds.sock")
             )
         )
+        if resolver is not None:
+            config["typed_dns_resolver_config"] = _asking(resolver)
         envoy = Envoy(config, directory=directory, arguments=("--service-node", name, "--service-cluster", "test"))
         self.envoys.append(envoy)
         return envoy.start()
@@ -375,6 +377,18 @@ def _on_this_machine(settings: Settings) -> Settings:
         envoy=msgspec.structs.replace(settings.envoy, **changes),
         graph=msgspec.structs.replace(settings.graph, loopback_endpoints=True),
     )
+
+
+def _asking(resolver: Address) -> dict[str, Any]:
+    address, port = resolver
+    return {
+        "name": "envoy.network.dns_resolver.cares",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+            "resolvers": [{"socket_address": {"address": address, "port_value": port}}],
+            "dns_resolver_options": {"no_default_search_domain": True},
+        },
+    }
 
 
 def _settled(hub: Hub) -> bool:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import ssl
 import threading
+import weakref
 from collections import deque
 from types import TracebackType
 from typing import Any, Self
@@ -59,6 +60,7 @@ class Backend:
         self._host = host
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: weakref.WeakSet[asyncio.StreamWriter] = weakref.WeakSet()
         self._thread = threading.Thread(target=self._serve, name=f"backend {name}", daemon=True)
         self._started = threading.Event()
         self.port = 0
@@ -92,10 +94,14 @@ class Backend:
         for task in tasks:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        for writer in self._writers:  # one over TLS that was closed waits for the other side
+            writer.transport.abort()
+        self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         task = self._loop.create_task(self._connection(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
