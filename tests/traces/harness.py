@@ -19,12 +19,15 @@ from tests.traces.compare import by_name, difference_of_members, normal, normal_
 
 from contour.api.decode import UnknownKind, decode
 from contour.api.meta import Object, Ref
+from contour.api.projectcontour import AuthorizationServer, GlobalRateLimitPolicy
 from contour.api.scalars import parse_timeout
 from contour.control.pipeline import Pipeline
 from contour.control.render import SECTIONS
 from contour.control.settings import Settings
 from contour.dag.options import Options as GraphOptions
+from contour.dag.options import RateLimitService
 from contour.envoy import pb
+from contour.envoy.filters import ext_authz, ratelimit
 from contour.envoy.options import Options as EnvoyOptions
 from contour.envoy.resource import Resource
 
@@ -36,6 +39,10 @@ def _ref(value: Mapping[str, str]) -> Ref | None:
     return None if value is None else Ref(value.get("namespace", ""), value.get("name", ""))
 
 
+def _authorization(value: Mapping[str, Any] | None) -> AuthorizationServer | None:
+    return None if value is None else msgspec.convert(value, AuthorizationServer)
+
+
 _GRAPH: Mapping[str, tuple[str, _Read]] = {
     "kubernetes_cache.RootNamespaces": ("root_namespaces", tuple),
     "kubernetes_cache.IngressClassNames": ("ingress_class_names", tuple),
@@ -45,6 +52,7 @@ _GRAPH: Mapping[str, tuple[str, _Read]] = {
     "HTTPProxyProcessor.ClientCertificate": ("client_certificate", _ref),
     "IngressProcessor.ClientCertificate": ("client_certificate", _ref),
     "ExtensionServiceProcessor.ClientCertificate": ("client_certificate", _ref),
+    "HTTPProxyProcessor.GlobalExternalAuthorization": ("authorization", _authorization),
 }
 _ENVOY: Mapping[str, tuple[str, _Read]] = {
     "ListenerProcessor.HTTPAddress": ("http_address", str),
@@ -89,12 +97,14 @@ _WITHOUT_EFFECT = {
     "listener_cache.health.port": "the same",
     "listener_cache.metrics_tls": "null in every case",
     "listener_cache.om_health": "null in every case",
+    "listener_config.GlobalExternalAuthConfig": "the same server as hosts are told",
     # These are the rules of `_Rules`.
     "IngressProcessor.SetSourceMetadataOnRoutes": "on here, always",
     "HTTPProxyProcessor.SetSourceMetadataOnRoutes": "on here, always",
     "GatewayAPIProcessor.SetSourceMetadataOnRoutes": "on here, always",
 }
 # The harness starts from these where production has others.
+_RATE_LIMIT_SERVICE = ("HTTPProxyProcessor.GlobalRateLimitService", "listener_config.RateLimitConfig")
 _HARNESS_GRAPH = GraphOptions()
 _HARNESS_ENVOY = EnvoyOptions(
     http_address="",
@@ -135,8 +145,14 @@ class _Rules:
     """What production always switches on and the harness does not, unless the case is about it: taken off our side."""
 
     source_metadata: bool = False
+    # The harness tells hosts and listeners separately who is asked, and without an ExtensionService how long to wait.
+    authorization: bool = True  # of the plain listener
+    rate_limit_timeout: str = ""
 
     def applied(self, section: str, resource: Any) -> Any:
+        if section == "listeners":
+            for filters in _http_filters(resource):
+                self._adjust(resource["name"], filters)
         if section == "routes" and not self.source_metadata:
             for host in resource.get("virtual_hosts", ()):
                 for route in host.get("routes", ()):
@@ -146,13 +162,28 @@ class _Rules:
             socket["typed_config"]["common_tls_context"].pop("tls_params", None)
         return resource
 
+    def _adjust(self, listener: str, filters: list[Any]) -> None:
+        if listener == "ingress_http" and not self.authorization:
+            filters[:] = [one for one in filters if one["name"] != ext_authz.NAME]
+        for one in filters:
+            if one["name"] == ratelimit.NAME and self.rate_limit_timeout:
+                one["typed_config"]["timeout"] = self.rate_limit_timeout
+
+
+def _http_filters(listener: Any) -> Iterator[list[Any]]:
+    for chain in listener.get("filter_chains", ()):
+        for one in chain.get("filters", ()):
+            yield one["typed_config"].get("http_filters", [])
+
 
 def setup(config: Mapping[str, Any]) -> Setup:
     """Translate the `config` (or `setup`) of a case."""
     found = dict(_flat(config))
     graph = {name: read(found[key]) for key, (name, read) in _GRAPH.items() if key in found}
     envoy = {name: read(found[key]) for key, (name, read) in _ENVOY.items() if key in found}
-    known = _GRAPH.keys() | _ENVOY.keys() | _WITHOUT_EFFECT.keys()
+    if service := _rate_limit_service(*(found.get(key) for key in _RATE_LIMIT_SERVICE)):
+        graph["rate_limit_service"] = service
+    known = {*_GRAPH, *_ENVOY, *_WITHOUT_EFFECT, *_RATE_LIMIT_SERVICE}
     external_names = (
         found.get(f"{name}.EnableExternalNameService") for name in ("IngressProcessor", "HTTPProxyProcessor")
     )
@@ -167,8 +198,27 @@ def setup(config: Mapping[str, Any]) -> Setup:
         processors=frozenset(processor["type"] for processor in config.get("processors", ())),
         rules=_Rules(
             source_metadata="HTTPProxyProcessor.SetSourceMetadataOnRoutes" in found,
+            authorization=found.get("listener_config.GlobalExternalAuthConfig") is not None,
+            rate_limit_timeout=(found.get("listener_config.RateLimitConfig") or {})
+            .get("ExtensionServiceConfig", {})
+            .get("Timeout", ""),
         ),
         later=tuple(sorted(f"setting {key}" for key, value in found.items() if key not in known and value is not None)),
+    )
+
+
+def _rate_limit_service(policy: Any, asked: Any) -> RateLimitService | None:
+    """In the harness hosts and listeners are told separately; what hosts are told of the service has no effect."""
+    if asked is None:
+        return None
+    policy = (policy or {}).get("defaultGlobalRateLimitPolicy")
+    return RateLimitService(
+        extension=Ref(**asked["ExtensionServiceConfig"]["ExtensionService"]),
+        domain=asked["Domain"],
+        fail_open=asked.get("FailOpen", False),
+        x_ratelimit_headers=asked.get("EnableXRateLimitHeaders", False),
+        resource_exhausted_code=asked.get("EnableResourceExhaustedCode", False),
+        default_policy=None if policy is None else msgspec.convert(policy, GlobalRateLimitPolicy),
     )
 
 
@@ -264,6 +314,11 @@ def serving(clusters: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[
     objects: list[dict[str, Any]] = []
     names: dict[str, str] = {}
     for number, cluster in enumerate(clusters):
+        if len(cluster["Services"]) > 1:  # as only ExtensionServices have
+            extension = _extension(f"extension-{number}", cluster["Services"], ports)
+            objects.append(extension)
+            names["/".join(("extension", *_name(extension)))] = cluster["ClusterName"]
+            continue
         (service,) = cluster["Services"]
         namespace, name = service["ServiceNamespace"], service["ServiceName"]
         known = ports.setdefault((namespace, name), {})
@@ -287,6 +342,24 @@ def serving(clusters: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[
         metadata = {"namespace": namespace, "name": name}
         objects.append({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
     return objects, names
+
+
+def _extension(
+    name: str, services: list[dict[str, Any]], ports: dict[tuple[str, str], dict[str, int]]
+) -> dict[str, Any]:
+    """An ExtensionService of these Services, which are all in one namespace; adds their `ports`."""
+    (namespace,) = {service["ServiceNamespace"] for service in services}
+    targets = []
+    for service in services:
+        known = ports.setdefault((namespace, service["ServiceName"]), {})
+        _, port = _port(service.get("ServicePort"), known)
+        targets.append({"name": service["ServiceName"], "port": port, "weight": service.get("Weight", 0)})
+    return {
+        "apiVersion": "projectcontour.io/v1alpha1",
+        "kind": "ExtensionService",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"services": targets},
+    }
 
 
 def _port(port: dict[str, Any] | None, known: dict[str, int]) -> tuple[str, int]:

@@ -18,7 +18,7 @@ from contour.control.render import SECTIONS
 pytestmark = pytest.mark.skipif(not cases.ROOT.exists(), reason=f"no recorded traces: {cases.ROOT.name} is absent")
 
 # Both that matter here, in cases that were recorded without any.
-_PROCESSORS = {"processors": [{"type": "IngressProcessor"}, {"type": "HTTPProxyProcessor"}]}
+_PROCESSORS = {"processors": [{"type": f"{kind}Processor"} for kind in ("Ingress", "HTTPProxy", "ExtensionService")]}
 _SECTION_OF = {str(url): section for section, url in SECTIONS.items()}
 
 
@@ -79,7 +79,7 @@ def test_sequences_agree_after_each_step(capsys: pytest.CaptureFixture[str]) -> 
             tally.left_out.update(replay.setup.later)
             continue
         _Sequence(name, case, replay, tally).run()
-    tally.report(capsys, sequences=54, requests=150)
+    tally.report(capsys, sequences=122, requests=300)
 
 
 def test_endpoints_follow_their_slices(capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,9 +87,6 @@ def test_endpoints_follow_their_slices(capsys: pytest.CaptureFixture[str]) -> No
     for name, case in files("endpointslices"):
         replay = Replay(setup(_PROCESSORS))
         clusters = [cluster for step in case["steps"] for cluster in step.get("clusters", ())]
-        if any(len(cluster["Services"]) > 1 for cluster in clusters):
-            tally.left_out["ExtensionService"] += 1
-            continue
         objects, names = serving(clusters)
         for obj in objects:
             replay.apply(obj)
@@ -104,7 +101,7 @@ def test_endpoints_follow_their_slices(capsys: pytest.CaptureFixture[str]) -> No
         for ours, found in replay.resources("endpoints").items():
             got[names[ours]] = {**found, "cluster_name": names[ours]}
         tally.note("endpoints", difference_of_members(recorded("endpoints", case["actual"]["endpoints"]), got), name)
-    tally.report(capsys, endpoints=14)
+    tally.report(capsys, endpoints=15)
 
 
 def test_what_causes_no_rebuild_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
