@@ -25,6 +25,7 @@ routes:
 @contextmanager
 def configured(directory: Path, text: str = "", first: str = "", **flags: Any) -> Iterator[World]:
     """`first`: objects that the settings refer to. `shop/web` is a backend that runs."""
+    directory.mkdir(exist_ok=True)
     world = World(directory, first=first, settings=load(text, Flags(**flags)))
     try:
         world.certificate("shop/tls", "site.test")
