@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
 import http.server
 import json
@@ -46,10 +47,10 @@ class Issuer:
 class JwksServer:
     """Publishes a key set at every path, on loopback. `key_set` may be changed; `fetched` holds the paths asked for."""
 
-    def __init__(self, key_set: bytes, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(self, key_set: bytes, *, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.key_set = key_set
         self.fetched: list[str] = []
-        self._server = _Server((host, 0), _Handler)
+        self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.owner = self
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
@@ -64,6 +65,9 @@ class JwksServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    def wait(self) -> None:
+        self._thread.join()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -101,5 +105,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Silence: `fetched` says it."""
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The issuer of the example: serves its keys, prints a token.")
+    parser.add_argument("--port", type=int, default=9444)
+    issuer = Issuer("https://issuer.example")
+    with JwksServer(issuer.key_set(), port=parser.parse_args().port) as server:
+        print(f"keys: http://localhost:{server.port}/keys", flush=True)
+        print(f"token: {issuer.token(aud='shop')}", flush=True)
+        server.wait()
+
+
 def _number(value: int) -> bytes:
     return value.to_bytes(_BYTES, "big")
+
+
+if __name__ == "__main__":
+    main()
