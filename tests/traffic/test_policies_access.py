@@ -256,6 +256,27 @@ def test_addresses_that_a_trusted_proxy_tells() -> None:
             assert clients.get(address, "peer.test", "/", [("x-forwarded-for", "10.0.0.1")]).status == 403
 
 
+def test_addresses_that_the_proxy_protocol_tells() -> None:
+    """The client that a load balancer speaks for is the remote address; the peer is the load balancer."""
+    with Backend("web") as web:
+        cluster = Site(
+            service("shop/web"),
+            endpoints("shop/web", web.port),
+            root("remote", "remote.test", virtualhost={"ipDenyPolicy": [{"source": "Remote", "cidr": "10.0.0.0/8"}]}),
+            root("peer", "peer.test", virtualhost={"ipDenyPolicy": [{"source": "Peer", "cidr": "10.0.0.0/8"}]}),
+            options=Options(**LOCAL, **ANY_PORT, **QUIET, use_proxy_protocol=True),
+        )
+        with Envoy(static.static_config(cluster.state())) as envoy:
+            for told, host, status in (
+                ("10.0.0.1", "remote.test", 403),
+                ("192.0.2.1", "remote.test", 200),
+                ("10.0.0.1", "peer.test", 200),
+            ):
+                with Http1(clients.connect(envoy.address("ingress_http"))) as client:
+                    client.socket.sendall(f"PROXY TCP4 {told} 127.0.0.1 4000 80\r\n".encode())
+                    assert client.get(host, "/", [("x-forwarded-for", "10.0.0.9")]).status == status
+
+
 @pytest.mark.parametrize("host", ["a.wild.test", "A.wild.test"])
 def test_addresses_on_hosts_that_are_selected_second(site: World, host: str) -> None:
     proxy(site, "ipDenyPolicy: [{source: Peer, cidr: 127.0.0.2}]", fqdn="*.wild.test")
