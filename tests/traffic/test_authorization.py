@@ -168,11 +168,11 @@ def test_an_http_server(world: World) -> None:
     extension(world, "auth", server, "http/1.1")
     site(world, HTTP)
     server.extra = [("x-user", "you"), (PRIVATE, "http/other.test"), ("secret", "kept")]
-    answer = world.get_tls("site.test", "/a", [("x-key", "k"), ("x-other", "o")])
+    answer = world.get_tls("site.test", "/a", [("x-key", "k"), ("x-other", "o"), ("authorization", "me")])
     assert answer.status == 200
     (check,) = server.seen
     assert (check.method, check.path, check.header("host")) == ("GET", "/check/a", "site.test")
-    assert check.header("x-key") == "k"
+    assert (check.header("x-key"), check.header("authorization")) == ("k", "me")
     assert check.header("x-other") is None
     assert check.header(PRIVATE) is None
     assert answer.seen.header("x-user") == "you"
