@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 
-import grpc
 import pytest
 from tests.cluster.site import (
     SHOP,
@@ -22,27 +20,27 @@ from tests.cluster.site import (
     wait_for,
     wait_until,
 )
+from tests.cluster.xds_client import client
 
-from contour.envoy.resource import CLUSTER
 from contour.testing.backends import Backend
 from contour.testing.cluster import Api, Cluster
 from contour.testing.serving import Serving
-from contour.xds.messages import AGGREGATED, DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
 pytestmark = pytest.mark.traffic
 
 LEASE = obj("Lease", "coordination.k8s.io/v1", "leader-elect", "projectcontour")
 # Seconds; the defaults of 15, 10 and 2 hold for the same machine (tests/kube).
 DURATION = 4.0
+MASTER = 'leader_election_master_status{name="leader-elect"}'
 FLAGS = (
     f"--leader-election-lease-duration={DURATION:g}s",
     "--leader-election-renew-deadline=2s",
     "--leader-election-retry-period=500ms",
 )
-
-
-# What an Envoy takes to notice that its replica is gone, and to be served by the other one.
-RECONNECT = 2.0
+# Until statuses are written again after the leader has ended (issue Cluster, acceptance 2).
+RESUMES = {"killed": DURATION + 3, "stopped": 3.0}
+# What an Envoy may take to notice that its replica is gone, and to be served by the other one: less than a Lease.
+RECONNECT = 3.0
 
 
 class Replicas:
@@ -50,8 +48,10 @@ class Replicas:
         self._cluster = cluster
         self.all: list[Serving] = []
 
-    def start(self, xds_port: int = 0) -> Serving:
-        replica = Serving(self._cluster.kubeconfig, *FLAGS, xds_port=xds_port).start()
+    def launch(self, xds_port: int = 0) -> Serving:
+        """Another one; wait for it to serve."""
+        replica = Serving(self._cluster.kubeconfig, *FLAGS, xds_port=xds_port)
+        replica.launch()
         self.all.append(replica)
         return replica
 
@@ -60,7 +60,7 @@ class Replicas:
 
         def elected() -> bool:
             alive = [replica for replica in self.all if replica.process.poll() is None]
-            found[:] = [r for r in alive if r.metrics()['leader_election_master_status{name="leader-elect"}'] == 1]
+            found[:] = [one for one in alive if one.metrics()[MASTER] == 1]
             assert len(found) <= 1
             return bool(found)
 
@@ -72,16 +72,21 @@ class Replicas:
         return other
 
 
-@pytest.fixture
-def replicas(cluster: Cluster, api: Api) -> Iterator[Replicas]:
-    api.apply([namespace(SHOP), namespace("projectcontour")])
-    api.delete(LEASE)
-    with Backend("pods", host="0.0.0.0") as pods, ExitStack() as stack:
+@pytest.fixture(scope="module")
+def replicas(cluster: Cluster) -> Iterator[Replicas]:
+    """Two, for all tests of this file: the last one ends them by turns."""
+    with ExitStack() as stack:
+        stack.enter_context(cluster.network.entered())
+        api = stack.enter_context(cluster.api())
+        stack.callback(api.delete_made)
+        api.apply([namespace(SHOP), namespace("projectcontour")])
+        api.delete(LEASE)
+        pods = stack.enter_context(Backend("pods", host="0.0.0.0"))
         api.apply([service(), endpoints(pods.port), proxy("base")])
         replicas = Replicas(cluster)
         stack.callback(lambda: [replica.stop() for replica in replicas.all])
-        replicas.start()
-        replicas.start()
+        for replica in (replicas.launch(), replicas.launch()):
+            replica.wait_for(Serving.READY, 30)
         yield replicas
 
 
@@ -101,27 +106,25 @@ def test_one_writes_and_both_serve_the_same(replicas: Replicas, api: Api) -> Non
         assert text.endswith(" became leader")
 
 
-@pytest.mark.parametrize(("how", "limit"), [("stopped", 3.0), ("killed", DURATION + 3.0)])
-def test_status_goes_on_when_the_leader_is(replicas: Replicas, api: Api, how: str, limit: float) -> None:
+def test_what_an_envoy_refuses_is_said_by_whose_envoy_it_is(replicas: Replicas, api: Api) -> None:
     leader = replicas.leader()
     other = replicas.other(leader)
     api.wait_for(proxy("base"), current("valid"))
-    with other.envoy():
-        wait_for("base.test", 200)
-        begun = time.monotonic()
-        if how == "stopped":
-            assert leader.stop() == 0
-        else:
-            leader.kill()
-        api.apply(proxy("a"))
-        wait_for("a.test", 200, timeout=1)
-        api.wait_for(proxy("a"), current("valid"), timeout=limit - (time.monotonic() - begun))
-    assert replicas.leader() is other
+    refused = "contour_envoy_refused_objects_total"
+    with client(other.xds_port, refusing="not by me"):
+        wait_until(lambda: ("Warning", "Rejected", "EnvoyError: not by me") in events(api, proxy("base")))
+        assert (leader.metrics()[refused], other.metrics()[refused]) == (0, 1)
+        assert api.get(proxy("base"))["status"]["currentStatus"] == "valid"
+    with client(leader.xds_port, refusing="nor by me"):
+        found = api.wait_for(proxy("base"), current("invalid"))
+    (error,) = found["status"]["conditions"][0]["errors"]
+    assert (error["type"], error["reason"], error["message"]) == ("EnvoyError", "Rejected", "nor by me")
+    wait_until(lambda: ("Warning", "Rejected", "EnvoyError: nor by me") in events(api, proxy("base")))
 
 
 @pytest.mark.timeout(120)
 def test_propagation_has_no_gap_while_leaders_come_and_go(replicas: Replicas, cluster: Cluster, api: Api) -> None:
-    """Hosts are added all the while, through an Envoy that reaches either replica, as by their Service."""
+    """Statuses have one, of the length of the Lease. Hosts are added all the while, through an Envoy that reaches either replica, as by their Service."""
     took: list[float] = []
     failed: list[str] = []
     done = threading.Event()
@@ -136,6 +139,7 @@ def test_propagation_has_no_gap_while_leaders_come_and_go(replicas: Replicas, cl
             except AssertionError as error:
                 failed.append(str(error))
             took.append(time.monotonic() - begun)
+            time.sleep(0.1)  # the processor is also for those who are to begin
 
     first, second = replicas.all
     with first.envoy(second), cluster.api() as adder:
@@ -143,65 +147,24 @@ def test_propagation_has_no_gap_while_leaders_come_and_go(replicas: Replicas, cl
         thread = threading.Thread(target=add, args=(adder,))
         thread.start()  # inside the network, as its parent is
         try:
-            for how in ("killed", "stopped", "killed", "stopped"):
+            for number, how in enumerate(("killed", "stopped", "killed", "stopped")):
                 leader = replicas.leader(timeout=DURATION + 3)
+                ends = time.monotonic() + RESUMES[how]
                 if how == "killed":
                     leader.kill()
                 else:
-                    leader.stop()
+                    assert leader.stop() == 0
+                following = proxy(f"after{number}")
+                api.apply(following)
+                api.wait_for(following, current("valid"), timeout=ends - time.monotonic())
                 replicas.all.remove(leader)
-                replicas.start(leader.xds_port)
+                replicas.launch(leader.xds_port).wait_for(Serving.READY, 30)
         finally:
             done.set()
             thread.join()
         assert failed == []
         assert len(took) > 20
         assert max(took) < RECONNECT, sorted(took)[-5:]
-        api.wait_for(proxy(f"h{len(took) - 1}"), current("valid"), timeout=DURATION + 3)
+        for number in range(len(took)):
+            api.wait_for(proxy(f"h{number}"), current("valid"))
         adder.delete_made()
-
-
-@contextmanager
-def refusing(replica: Serving, text: str) -> Iterator[None]:
-    """An Envoy that takes no cluster, connected to a replica."""
-    requests: queue.Queue[DeltaDiscoveryRequest | None] = queue.Queue()
-
-    def client(channel: grpc.Channel) -> None:
-        call = channel.stream_stream(
-            AGGREGATED.format("Delta"), DeltaDiscoveryRequest.SerializeToString, DeltaDiscoveryResponse.FromString
-        )
-        with suppress(grpc.RpcError):
-            for response in call(iter(requests.get, None)):
-                answer = DeltaDiscoveryRequest(type_url=CLUSTER, response_nonce=response.nonce)
-                answer.error_detail.message = text
-                requests.put(answer)
-
-    first = DeltaDiscoveryRequest(type_url=CLUSTER)
-    first.node.id, first.node.user_agent_name = "refusing", "envoy"
-    first.node.metadata.update({"contour": {"shape": "scoped"}})
-    requests.put(first)
-    with grpc.insecure_channel(f"127.0.0.1:{replica.xds_port}") as channel:
-        thread = threading.Thread(target=client, args=(channel,))
-        thread.start()
-        try:
-            yield
-        finally:
-            requests.put(None)
-            channel.close()
-            thread.join()
-
-
-def test_what_an_envoy_refuses_is_said_by_whose_envoy_it_is(replicas: Replicas, api: Api) -> None:
-    leader = replicas.leader()
-    other = replicas.other(leader)
-    api.wait_for(proxy("base"), current("valid"))
-    refused = "contour_envoy_refused_objects_total"
-    with refusing(other, "not by me"):
-        wait_until(lambda: ("Warning", "Rejected", "EnvoyError: not by me") in events(api, proxy("base")))
-        assert (leader.metrics()[refused], other.metrics()[refused]) == (0, 1)
-        assert api.get(proxy("base"))["status"]["currentStatus"] == "valid"
-    with refusing(leader, "nor by me"):
-        found = api.wait_for(proxy("base"), current("invalid"))
-    (error,) = found["status"]["conditions"][0]["errors"]
-    assert (error["type"], error["reason"], error["message"]) == ("EnvoyError", "Rejected", "nor by me")
-    wait_until(lambda: ("Warning", "Rejected", "EnvoyError: nor by me") in events(api, proxy("base")))
