@@ -13,6 +13,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--fuzz", type=int, metavar="N", help="let the fuzzer make about N objects, others in each run")
     parser.addoption(
+        "--outage", type=float, default=3, metavar="SECONDS", help="how long the API server is gone; try 60"
+    )
+    parser.addoption(
         "--golden-write", action="store_true", help="rewrite the outputs in tests/golden, to be reviewed in the diff"
     )
 

@@ -31,7 +31,8 @@ class Client:
         self._held: Held = {}
         self._news = threading.Condition()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", __file__, str(xds_port), refusing], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-P", __file__, str(xds_port), refusing],
+            stdout=subprocess.PIPE,
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -44,9 +45,13 @@ class Client:
                 if not self._news.wait(deadline - time.monotonic()):
                     raise AssertionError(f"not as wanted after {timeout} s: {differences(self._held, wanted)}")
 
+    @property
+    def held(self) -> Held:
+        with self._news:
+            return self._held
+
     def close(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
+        self._process.kill()
         self._process.wait()
         self._reader.join()
 
@@ -91,7 +96,6 @@ def main(port: str, refusing: str) -> None:
         call = channel.stream_stream(
             AGGREGATED.format("Delta"), DeltaDiscoveryRequest.SerializeToString, DeltaDiscoveryResponse.FromString
         )(iter(requests.get, None))
-        threading.Thread(target=lambda: (sys.stdin.read(), call.cancel()), daemon=True).start()
         try:
             for response in call:
                 answer = DeltaDiscoveryRequest(type_url=response.type_url, response_nonce=response.nonce)
@@ -107,7 +111,7 @@ def main(port: str, refusing: str) -> None:
                     sys.stdout.flush()
                 requests.put(answer)
         except grpc.RpcError:
-            pass  # the replica or the parent has ended it
+            pass  # the replica has ended it
         finally:
             requests.put(None)
 

@@ -140,6 +140,18 @@ async def test_a_token_that_stays_wrong_is_an_answer(tmp_path):
     assert len(server.asked) == 1  # the file holds what was refused
 
 
+async def test_a_token_file_that_is_being_written(tmp_path):
+    """Without a token we would be nobody, who may do nothing: that is no answer to go by."""
+    file = tmp_path / "token"
+    file.write_text("\n")
+    async with scripted(answers(OK)) as server, Client(server.configuration(User(token_file=file))) as client:
+        with pytest.raises(CredentialsError, match=r"token: no token in it"):
+            await client.request("GET", "/x")
+        file.write_text("right")
+        assert (await client.request("GET", "/x")).ok
+    assert [request.headers["Authorization"] for request in server.asked] == ["Bearer right"]
+
+
 async def test_a_token_file_that_is_gone(tmp_path):
     async with scripted(answers(OK)) as server, Client(server.configuration(User(token_file=tmp_path / "t"))) as client:
         with pytest.raises(CredentialsError, match=r"t: No such file"):

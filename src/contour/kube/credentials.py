@@ -70,8 +70,10 @@ class Credentials:
         ends: float | None = None
         # The order is client-go's: a token goes before a password, both before a program.
         if user.token_file is not None:
-            token = _contents(user.token_file) or b""
-            headers.append(("Authorization", f"Bearer {token.decode(errors='replace').strip()}"))
+            token = (_contents(user.token_file) or b"").decode(errors="replace").strip()
+            if not token:  # somebody is writing it: without a token we would be anonymous, who may do nothing
+                raise CredentialsError(f"{user.token_file}: no token in it")
+            headers.append(("Authorization", f"Bearer {token}"))
             ends = time.monotonic() + _FILE_AGE
         elif user.token:
             headers.append(("Authorization", f"Bearer {user.token}"))

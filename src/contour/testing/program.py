@@ -11,7 +11,7 @@ import time
 from types import TracebackType
 from typing import ClassVar, Self
 
-_PROGRAM = (sys.executable, "-c", "from contour.cli import main; main()")
+_PROGRAM = "from contour.cli import main; main()"
 
 
 class ProgramError(Exception):
@@ -19,13 +19,17 @@ class ProgramError(Exception):
 
 
 class Program:
-    """One command. `lines` is what it has printed, on both streams."""
+    """One command. `lines` is what it has printed, on both streams.
+
+    `before` is Python that the process runs first: it may shorten what nobody waits for in a test.
+    """
 
     READY: ClassVar[re.Pattern[str]]  # what it prints when it serves
     WRAPPER: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, before: str = "") -> None:
         self.arguments = arguments
+        self._program = f"{before}\n{_PROGRAM}"
         self.lines: list[str] = []
         self._news = threading.Condition()
         self._ended = False
@@ -40,7 +44,7 @@ class Program:
     def launch(self) -> None:
         """Start without waiting. In a process group of its own, so that Ctrl-C reaches only who started it."""
         self._process = subprocess.Popen(
-            [*self.WRAPPER, *_PROGRAM, *self.arguments],
+            [*self.WRAPPER, sys.executable, "-c", self._program, *self.arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)

@@ -19,13 +19,13 @@ class Serving(Program):
     READY = re.compile(r'msg="serving xDS"')
     WRAPPER = ("setpriv", "--pdeathsig", "KILL", "--")  # killed when the thread that starts it ends
 
-    def __init__(self, kubeconfig: Path, *flags: str, xds_port: int = 0) -> None:
+    def __init__(self, kubeconfig: Path, *flags: str, xds_port: int = 0, before: str = "") -> None:
         self.xds_port, self.http_port = xds_port or free_port(), free_port()
         secure = any(flag.startswith("--contour-cafile") for flag in flags)
         super().__init__(
             "serve", f"--kubeconfig={kubeconfig}", f"--xds-port={self.xds_port}", f"--http-port={self.http_port}",
             f"--health-port={self.http_port}", "--http-address=127.0.0.1", "--health-address=127.0.0.1",
-            *([] if secure else ["--insecure"]), *flags,
+            *([] if secure else ["--insecure"]), *flags, before=before,
         )  # fmt: skip
 
     def metrics(self) -> dict[str, float]:
