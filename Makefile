@@ -4,7 +4,7 @@ BIN := .venv/bin
 ENV := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts unit cluster bench bench-core traces-validate clean
+.PHONY: help demo test lint types contracts unit cluster bench bench-table bench-core traces-validate clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,17 @@ bench: $(ENV) ## measure with a real API server and Envoy (N=1000, SCENARIOS=S1,
 	@$(BIN)/python -m contour.testing.cluster --build > /dev/null
 	@$(BIN)/python -m bench.cluster --hosts $(or $(N),1000) $(if $(SCENARIOS),--scenarios $(SCENARIOS)) \
 		$(if $(CONTROLLER),--controller '$(CONTROLLER)') $(if $(CRDS),--crds $(CRDS)) $(if $(JSON),--json $(JSON))
+
+# Sizes one after the other, each so many times; some 15 minutes a time on a machine that does nothing else.
+RUNS ?= 3
+SIZES ?= 1000 10000
+bench-table: $(ENV) ## `make bench` at both sizes, RUNS=3 times each: the table of docs/performance.md, in Markdown
+	@$(BIN)/python -m contour.testing.cluster --build > /dev/null
+	@mkdir -p .cache/bench && rm -f .cache/bench/*.json
+	@for run in $$(seq $(RUNS)); do for size in $(SIZES); do \
+		$(BIN)/python -m bench.cluster --hosts $$size --json .cache/bench/$$size-$$run.json >&2 || exit 1; \
+	done; done
+	@$(BIN)/python -m bench.cluster.report .cache/bench/*.json
 
 bench-core: $(ENV) ## measure builds and edits without a cluster; prints JSON and a table
 	$(BIN)/python -m bench.core

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -23,7 +24,7 @@ from bench.cluster.propagation import add, edit
 from bench.cluster.quiet import touch
 from bench.cluster.refused import refuse
 from bench.cluster.restart import restart
-from bench.cluster.rig import OURS, Rig
+from bench.cluster.rig import OURS, Rig, Shape
 from bench.cluster.statuses import flip, following
 from bench.measure import machine
 
@@ -46,8 +47,9 @@ def main() -> int:
     if unknown := named - SCENARIOS.keys():
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
     wanted = [name for name in SCENARIOS if name in named]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended, as after Ctrl-C
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        shape = "classic" if given.controller else "scoped"
+        shape: Shape = "classic" if given.controller else "scoped"
         with Rig(given.hosts, given.controller or OURS, shape, given.crds, Path(directory)) as rig:
             result = measure(rig, wanted, given.status_limit or 60 + given.hosts / 50)
     text = json.dumps(result)

@@ -48,6 +48,12 @@ class Prober:
         self.begin(host, limit=limit, **wanted)
         return self.result()
 
+    def all(self, hosts: list[str], limit: float) -> float | None:
+        """When all of them were answered with 200, asked for one after the other; None: not within the limit."""
+        self._tell(do="all", hosts=hosts, limit=limit)
+        at: float | None = self._answer()["at"]
+        return at
+
     def survey(self, hosts: list[str]) -> dict[str, int]:
         """One request to each; how many answered what."""
         self._tell(do="survey", hosts=hosts)
@@ -106,6 +112,28 @@ def watch(port: int, host: str, limit: float, wanted: dict[str, Any]) -> Iterato
     if client:
         client.close()
     yield {"at": found, "others": others}
+
+
+def all_of(port: int, hosts: list[str], limit: float) -> dict[str, Any]:
+    """Whoever is served already costs one request: the last one that was waited for says when all were."""
+    deadline = time.monotonic() + limit
+    client, waiting = None, list(reversed(hosts))
+    while waiting:
+        try:
+            client = client or Client(port)
+            status, _ = client.get(waiting[-1])
+        except OSError:
+            client, status = None, 0
+        if status == 200:
+            waiting.pop()
+        elif time.monotonic() > deadline:
+            return {"at": None}
+        else:
+            time.sleep(PAUSE)
+    at = time.monotonic()
+    if client:
+        client.close()
+    return {"at": at}
 
 
 class Load:
@@ -172,6 +200,8 @@ def main() -> None:
                 for answer in watch(port, **command):
                     print(json.dumps(answer), flush=True)
                 continue
+            case "all":
+                answer = all_of(port, **command)
             case "survey":
                 answer = survey(port, **command)
             case "load":

@@ -49,7 +49,8 @@ def add(rig: Rig) -> dict[str, Any]:
 
 def edit(rig: Rig) -> dict[str, Any]:
     """S2: an edited route and a switched backend of a host that gets 500 requests/s."""
-    edits, switches = [], []
+    edits: list[float] = []
+    switches: list[float] = []
     answers, missed = Counter[str](), 0
     for target in range(TARGETS):
         number = target * (rig.hosts // TARGETS)

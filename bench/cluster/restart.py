@@ -41,13 +41,9 @@ def _cold(rig: Rig, sampled: list[str]) -> dict[str, Any]:
     rig.envoy = rig.new_envoy()
     started = rig.controller.launch()
     rig.envoy.launch()
-    at = 0.0
-    # One after the other: the last to be served says when all were.
-    for host in sampled:
-        found, _ = rig.prober.watch(host, limit=LIMIT)
-        if found is None:
-            raise TimeoutError(f"{host} is not served {LIMIT} s after a start: {rig.controller.tail()}")
-        at = max(at, found)
+    at = rig.prober.all(sampled, LIMIT)
+    if at is None:
+        raise TimeoutError(f"not all hosts are served {LIMIT:g} s after a start: {rig.controller.tail()}")
     everyone = rig.prober.survey([workload.fqdn(number) for number in range(rig.hosts)])
     return {"seconds": at - started, "not_200": rig.hosts - everyone.get("200", 0)}
 
@@ -64,7 +60,7 @@ def _kill(rig: Rig, sampled: list[str]) -> dict[str, Any]:
         rig.wire.post(*request)
     at, _ = rig.prober.watch(workload.fqdn(number), limit=LIMIT)
     if at is None:
-        raise TimeoutError(f"nothing new is served {LIMIT} s after a restart: {rig.controller.tail()}")
+        raise TimeoutError(f"nothing new is served {LIMIT:g} s after a restart: {rig.controller.tail()}")
     time.sleep(2)
     answers = rig.loader.unload()
     failed = {status: count for status, count in answers.items() if status != "200"}

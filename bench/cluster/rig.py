@@ -46,10 +46,13 @@ class Controller:
 
     def launch(self) -> float:
         """Start without waiting; when that was."""
+        # A program that is installed has its bytecode; the first start leaves it for the others.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                shlex.split(self.command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+                shlex.split(self.command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                start_new_session=True,
+            )  # fmt: skip
         return time.monotonic()
 
     def kill(self) -> None:
@@ -156,6 +159,10 @@ class Rig:
         if beside is not None:
             self._numbers += (beside - self._numbers) % workload.TEAMS
         return self._numbers
+
+    def updates(self) -> int:
+        """How often Envoy was told something, by its own count: taken or refused, of each subscription."""
+        return sum(self.envoy.stats("update_(success|rejected)$").values())
 
     def sent(self) -> dict[str, int]:
         """What the controller has sent to Envoy: TCP segments with data, and bytes, of all connections."""
