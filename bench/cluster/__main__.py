@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ SCENARIOS: dict[str, Callable[[Rig], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make bench", description="A controller between a real API server and Envoy.")
     parser.add_argument("--hosts", type=int, default=1000, help="how many hosts are loaded (1000)")
     parser.add_argument("--scenarios", default=",".join(SCENARIOS), help=f"which ones: {', '.join(SCENARIOS)}")
@@ -42,12 +42,11 @@ def main() -> int:
     parser.add_argument("--crds", type=Path, help="that controller's CRDs (YAML), instead of ours")
     parser.add_argument("--status-limit", type=float, help="seconds to wait for the statuses of the load (S8)")
     parser.add_argument("--json", type=Path, help="write the JSON there too")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     named = {name.strip().upper() for name in given.scenarios.split(",") if name.strip()}
     if unknown := named - SCENARIOS.keys():
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
     wanted = [name for name in SCENARIOS if name in named]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended, as after Ctrl-C
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         shape: Shape = "classic" if given.controller else "scoped"
         with Rig(given.hosts, given.controller or OURS, shape, given.crds, Path(directory)) as rig:
@@ -112,4 +111,5 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended, as after Ctrl-C
     sys.exit(main())
