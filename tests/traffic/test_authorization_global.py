@@ -10,6 +10,7 @@ import pytest
 from tests.traffic.authorizing import PRIVATE, extension
 from tests.traffic.world import World
 
+from contour.api.meta import Ref
 from contour.api.projectcontour import (
     AllowedHeader,
     AuthorizationPolicy,
@@ -57,8 +58,8 @@ def server() -> Iterator[Authorizer]:
 
 
 @contextmanager
-def _world(directory: Path, policy: AuthorizationServer) -> Iterator[World]:
-    world = World(directory, Options(authorization=policy), SETTINGS_SERVER)
+def _world(directory: Path, policy: AuthorizationServer, fallback: Ref | None = None) -> Iterator[World]:
+    world = World(directory, Options(authorization=policy, fallback_certificate=fallback), SETTINGS_SERVER)
     try:
         world.envoy()
         yield world
@@ -93,16 +94,18 @@ def site(world: World, authorization: str = "", fqdn: str = "site.test", tls: st
 
 
 def test_it_is_asked_for_all_hosts(guarded: World, server: Authorizer) -> None:
-    """On both listeners, of Ingress on the plain one too; never about a redirect to https."""
+    """On both listeners, of Ingress on the plain one alone; never about a redirect to https."""
     site(guarded)
+    guarded.certificate("shop/ingress-tls", "ingress.test")
     backend = "{service: {name: web, port: {number: 80}}}"
     rule = f"{{host: ingress.test, http: {{paths: [{{path: /, pathType: Prefix, backend: {backend}}}]}}}}"
-    guarded.ingress("shop/ingress", f"rules: [{rule}]")
+    guarded.ingress("shop/ingress", f"tls: [{{secretName: ingress-tls, hosts: [ingress.test]}}]\nrules: [{rule}]")
     server.decide = lambda _: Deny(401)
     for ask in (guarded.get, guarded.get_tls):
         assert ask("site.test").status == 401
         assert ask("site.test", "/open").status == 200
     assert guarded.get("ingress.test").status == 401
+    assert guarded.get_tls("ingress.test").status == 200
     assert guarded.get("site.test", "/secure").status == 301
     assert guarded.get("no.such.test").status == 404
     contexts = [(check.host, check.context.get("a")) for check in server.checks]
@@ -252,3 +255,31 @@ def test_a_server_that_speaks_http(tmp_path: Path) -> None:
             assert [answer.seen.header(name) for name in ("x-user", PRIVATE, "secret")] == ["you", None, None]
         server.planned += ["/status/402", "/status/302", "/status/500"]
         assert [world.get("site.test").status for _ in range(3)] == [402, 302, 403]
+
+
+def test_clients_without_a_server_name(tmp_path: Path, server: Authorizer) -> None:
+    """They come by the fallback certificate, and are asked about like others."""
+    policy = AuthorizationServer(extension_ref=REF)
+    with _world(tmp_path, policy, Ref("vault", "fallback")) as world:
+        extension(world, "auth", server)
+        world.certificate("vault/fallback", "fallback.test")
+        world.apply(
+            """
+apiVersion: projectcontour.io/v1
+kind: TLSCertificateDelegation
+metadata: {name: fallback, namespace: vault}
+spec: {delegations: [{secretName: fallback, targetNamespaces: ["*"]}]}
+"""
+        )
+        site(world, tls=", tls: {secretName: tls, enableFallbackCertificate: true}")
+
+        def ask(path: str = "/") -> Response:
+            with Http1(connect(world.https, sni="")) as client:
+                return client.get("site.test", path, [(PRIVATE, "forged")])
+
+        answer = ask()
+        assert (answer.backend, answer.seen.header(PRIVATE)) == ("shop/web", None)
+        assert PRIVATE not in server.checks[-1].headers
+        server.decide = lambda _: Deny(401)
+        assert ask().status == 401
+        assert ask("/open").status == 200

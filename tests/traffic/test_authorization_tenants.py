@@ -4,6 +4,7 @@ request to another, however the host is spelled and whichever way the scope was 
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,7 @@ from tests.traffic.world import World
 
 from contour.testing.authorization import Allow, Authorizer, Deny
 from contour.testing.backends import Backend
+from contour.testing.certs import show
 from contour.testing.clients import Http1, Http2, Response, connect
 
 pytestmark = [pytest.mark.traffic, pytest.mark.xdist_group("authorization")]
@@ -180,3 +182,43 @@ def test_a_server_that_speaks_http(world: World, spelled: str) -> None:
         _is_of_a(answer)
         assert (answer.seen.header("host"), answer.seen.header("x-also")) == (spelled, "yes")
     assert all(check.header(PRIVATE) is None for check in server.seen)
+
+
+def test_tenants_with_and_without_client_certificates(world: World, server: Authorizer) -> None:
+    """One server for all: what it is told about a client is what the client showed on the connection for that host."""
+    server.checks.clear()
+    server.decide = lambda _: Allow()
+    extension(world, "auth", server)
+    world.certificate("shop/tls", "*.tenant.test")
+    world.secret("shop/ca", "Opaque", {"ca.crt": world.authority.certificate})
+    wanted = {"open": "", "optional": "optionalClientCertificate: true", "strict": "optionalClientCertificate: false"}
+    for name, validation in wanted.items():
+        world.service(f"shop/{name}")
+        clients = f", clientValidation: {{caSecret: ca, {validation}}}" if validation else ""
+        world.proxy(
+            f"shop/{name}",
+            f"""
+            virtualhost: {{fqdn: {name}.tenant.test, tls: {{secretName: tls{clients}}}, {AUTHORIZATION}}}
+            routes: [{{services: [{{name: {name}, port: 80}}]}}]
+            """,
+        )
+    pair = world.authority.sign("client.test", client=True)
+    for sni in wanted:
+        for shown in (False, True):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            if shown:
+                show(context, pair)
+            for host in wanted:
+                server.checks.clear()
+                try:
+                    answer = world.get_tls(f"{sni}.tenant.test", host=f"{host}.tenant.test", context=context)
+                except OSError:
+                    assert (sni, shown) == ("strict", False)
+                    continue
+                if host != sni:
+                    assert (answer.status, server.checks) == (421, []), (sni, host)
+                    continue
+                assert answer.backend == f"shop/{host}"
+                (check,) = server.checks
+                assert bool(check.certificate) == (shown and host != "open"), (host, shown)
