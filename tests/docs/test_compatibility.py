@@ -38,6 +38,7 @@ PROOFS = {
     "`remoteJWKS.uri` may": "jwt-not-valid",
     "a host that checks clients": "tests/traffic/test_tls_clients.py::test_without_its_authority_nobody_is_let_in",
     "a root that passes TLS through": "authorization-behind-passthrough",
+    "`globalExtAuth` holds for Ingress": "tests/traffic/test_authorization_global.py::test_it_is_asked_for_all_hosts",
     "a server of `globalExtAuth` may": "tests/traffic/test_authorization_global.py::"
     "test_it_neither_sees_nor_chooses_the_scope_nor_the_host",
     "`globalExtAuth` with a path": "authorization-that-envoy-refuses",
