@@ -1,6 +1,7 @@
 """Write the reference pages from what they are about; a test fails when one is out of date.
 
-docs/cli.md comes from the commands, docs/kinds/*.md from the schemas of the kinds.
+docs/cli.md comes from the commands, docs/configuration.md from the structures of the configuration file, docs/kinds/*.md
+from the schemas of the kinds.
 
 Usage: python -m tools.reference
 """
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from tools import kinds
+from tools import configuration, kinds
 
 from contour.api import crds
 from contour.cli import contour
@@ -27,7 +28,10 @@ and exit status 1.
 
 def pages() -> dict[Path, str]:
     """Text by the file that it belongs in."""
-    found = {DOCS / "cli.md": "\n".join([_HEAD, *_commands(contour, "contour")])}
+    found = {
+        DOCS / "cli.md": "\n".join([_HEAD, *_commands(contour, "contour")]),
+        DOCS / "configuration.md": configuration.page(),
+    }
     return found | {DOCS / "kinds" / f"{kind.lower()}.md": kinds.page(kind) for kind in crds.NAMES}
 
 

@@ -55,6 +55,17 @@ def test_standard_input_files_and_folders_say_the_same(tmp_path: Path) -> None:
     assert folder == json.loads(contour("-f", str(tmp_path), "-o", "json").stdout)
 
 
+def test_an_extension_service_that_the_configuration_names_and_that_is_not_there(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("tracing: {extensionService: ops/collector}\nrateLimitService: {extensionService: limits}\n")
+    done = contour("-c", str(config), "--strict", stdin=f"{PROXY}---{SERVICE}")
+    assert done.stderr.splitlines() == [
+        "error getting extension service ops/collector: not found",
+        "error getting extension service default/limits: not found",
+    ]
+    assert done.returncode == 2
+
+
 def test_the_sections_of_a_state() -> None:
     found = state(contour(stdin=f"{PROXY}---{SERVICE}"))
     sections = ["listeners", "routes", "scoped_routes", "clusters", "endpoints", "secrets", "runtime", "status"]

@@ -75,6 +75,14 @@ def test_a_host_comes_changes_and_goes(api: Api, envoy: Envoy) -> None:
     wait_for("a.test", 404)
 
 
+def test_what_the_configuration_names_and_is_not_there(cluster: Cluster, shop: None, tmp_path: Path) -> None:
+    """It is told, and the rest is served."""
+    config = tmp_path / "config.yaml"
+    config.write_text("tracing: {extensionService: ops/collector}\n")
+    with Serving(cluster.kubeconfig, f"--config-path={config}") as serving:
+        assert serving.wait_for("error getting extension service ops/collector: not found")
+
+
 def test_endpoints_follow_their_slices(api: Api, envoy: Envoy) -> None:
     with Backend("others", host="0.0.0.0") as others:
         api.apply(proxy("a"))

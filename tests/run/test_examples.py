@@ -9,7 +9,9 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +26,7 @@ from contour.testing.authorization import Authorizer, bearer
 from contour.testing.backends import Backend
 from contour.testing.certs import Authority
 from contour.testing.clients import Http1, connect, get, get_tls
+from contour.testing.collector import Collector
 from contour.testing.ratelimit import RateLimits, UnavailableError
 from contour.testing.running import Running
 
@@ -204,6 +207,42 @@ def test_the_example_of_external_authorization(tmp_path: Path) -> None:
             assert get_tls(run.https, "secure.localhost").status == 401
             assert get_tls(run.https, "secure.localhost", "/", key).backend == "web"
             assert server.checks[-1].context == {}
+
+
+@pytest.mark.traffic
+def test_the_example_of_a_configuration_file(tmp_path: Path) -> None:
+    folder = ROOT / "examples/configuration"
+    with Backend("web") as web, Collector() as collector:
+        web.extra.append(("server", "mine"))
+        for file in (folder / "manifests").glob("*.yaml"):
+            (tmp_path / file.name).write_text(_with_ports(file, {"9123": web.port, "4317": collector.port}))
+        with Running(tmp_path, "-c", str(folder / "config.yaml")) as run:
+            headers = [("x-tenant", "blue"), ("x-debug", "1"), ("accept-encoding", "zstd")]
+            answer = get(run.http, "shop.localhost.", "/", headers[:2])
+            assert (answer.backend, answer.header("server")) == ("web", "mine")
+            assert answer.header("strict-transport-security") == "max-age=31536000"
+            assert (answer.seen.header("x-service"), answer.seen.header("x-debug")) == ("web.shop", None)
+            assert get(run.http, "shop.localhost", "/plain").seen.header("x-service") == "mine"
+            assert get(run.http, "old.localhost", "/").seen.header("x-service") == "web.shop"
+            assert get(run.http, "shop.localhost", "/", headers).header("content-encoding") == "zstd"
+            span = collector.find(lambda span: span.tags.get("tenant") == "blue")
+            assert span.service == "edge"
+            assert get(run.http, "shop.localhost", "/status/404", headers[:1]).status == 404
+            (line,) = _log(run.directory / "access-http.log")
+            assert line.pop("@timestamp")
+            assert line == {
+                "method": "GET", "authority": "shop.localhost", "path": "/status/404", "response_code": 404,
+                "response_flags": "-", "contour_config_namespace": "shop", "contour_config_name": "shop", "tenant": "blue",
+            }  # fmt: skip
+
+
+def _log(path: Path) -> list[dict[str, Any]]:
+    """Of the run that wrote it, which flushes it some seconds after the first line."""
+    deadline = time.monotonic() + 30
+    while not (path.exists() and path.read_text().endswith("\n")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 @pytest.mark.traffic

@@ -235,6 +235,16 @@ def test_two_runs_beside_each_other(folder: Path) -> None:
         assert get(second.stats, "stats", "/ready").body == b"LIVE\n"
 
 
+def test_pages_where_the_configuration_file_says(folder: Path, tmp_path: Path) -> None:
+    stats, admin = free_port(), free_port()
+    config = tmp_path / "config.yaml"
+    config.write_text(f"metrics: {{envoy: {{port: {stats}}}}}\nnetwork: {{admin-port: {admin}}}\n")
+    with Running(folder, "-c", str(config)) as one:
+        assert one.stats[1] == stats
+        assert get(one.stats, "any", "/stats").status == 200
+        assert get(("127.0.0.1", admin), "any", "/ready").status == 200
+
+
 def test_access_logs_go_to_files(folder: Path, tmp_path: Path) -> None:
     for flags in ((), (f"--envoy-http-access-log={tmp_path}/other.log",)):
         with Running(folder, *flags) as run:

@@ -108,3 +108,10 @@ def test_a_sample_of_requests(tmp_path: Path) -> None:
         counters = "http.ingress_http.tracing.(random_sampling|not_traceable)"
         until(lambda: sum(world.envoys[0].stats(counters).values()) == 20)
         assert world.envoys[0].stats(counters)["http.ingress_http.tracing.not_traceable"] == 20
+
+
+def test_a_collector_that_is_not_there(tmp_path: Path) -> None:
+    """Nobody waits for it, and Envoy takes the listeners."""
+    with configured(tmp_path, "tracing: {extensionService: shop/nobody}") as world:
+        assert world.get("site.test").backend == world.get_tls("site.test").backend == "shop/web"
+        assert world.reports == []

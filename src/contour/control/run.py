@@ -23,6 +23,7 @@ from contour.control.supervisor import Supervisor, find_envoy
 from contour.control.table import Hosts
 from contour.envoy.bootstrap import Settings as BootstrapSettings
 from contour.envoy.bootstrap import bootstrap
+from contour.envoy.options import Options as EnvoyOptions
 from contour.manifests.folder import Folder
 from contour.manifests.watch import check, watch
 from contour.reactive import ChangeSet
@@ -31,6 +32,8 @@ from contour.xds.server import Server
 LOOPBACK = "127.0.0.1"
 
 _READY_POLL = 0.01
+# Flags that are called otherwise than what they set.
+_FLAGS = {"envoy_http_access_log": "http_access_log", "envoy_https_access_log": "https_access_log"}
 # While a thread parses a large file, each system call of another one waits this long for the interpreter: with
 # Python's 5 ms a small file, which takes some 20 such calls until it is live, would wait for the large one after all.
 _SWITCH_INTERVAL = 0.0005
@@ -119,18 +122,28 @@ class _Run:
 
 def _settings(options: Options, directory: Path) -> Settings:
     """The defaults of this mode: nothing that a second run beside this one would want too, unless it is given."""
-    envoy = options.settings.envoy
+    envoy, usual = options.settings.envoy, EnvoyOptions()
     defaults: dict[str, Any] = {
-        "envoy_http_access_log": ("http_access_log", str(directory / "access-http.log")),
-        "envoy_https_access_log": ("https_access_log", str(directory / "access-https.log")),
-        "stats_address": ("stats_address", LOOPBACK),
+        "http_access_log": str(directory / "access-http.log"),
+        "https_access_log": str(directory / "access-https.log"),
+        "stats_address": LOOPBACK,
+        "stats_port": ports.free,
+        "admin_port": 0,
     }
-    changes = {name: value for flag, (name, value) in defaults.items() if flag not in options.given}
-    envoy = msgspec.structs.replace(envoy, admin_port=0, **changes)
-    if "stats_port" not in options.given:
-        envoy = msgspec.structs.replace(envoy, stats_port=ports.free(envoy.stats_address))
+    given = {_FLAGS.get(name, name) for name in options.given}
+    changes = {
+        name: value(LOOPBACK) if callable(value) else value
+        for name, value in defaults.items()
+        if name not in given and getattr(envoy, name) == getattr(usual, name)
+    }
+    if envoy.health is not None:  # readiness is told elsewhere: there, too
+        address, port = envoy.health
+        changes["health"] = (
+            address if "stats_address" in given else LOOPBACK,
+            port if "stats_port" in given else ports.free(LOOPBACK),
+        )
     graph = msgspec.structs.replace(options.settings.graph, loopback_endpoints=True)
-    return msgspec.structs.replace(options.settings, envoy=envoy, graph=graph)
+    return msgspec.structs.replace(options.settings, envoy=msgspec.structs.replace(envoy, **changes), graph=graph)
 
 
 def _bootstrap(directory: Path) -> Mapping[str, Any]:

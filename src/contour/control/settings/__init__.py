@@ -20,7 +20,18 @@ from contour.control.settings.result import Endpoint
 from contour.dag.options import Options as GraphOptions
 from contour.envoy.options import Options as EnvoyOptions
 
-__all__ = ["NO_FLAGS", "Client", "Endpoint", "Flags", "Settings", "SettingsError", "effective", "load"]
+__all__ = [
+    "NO_FLAGS",
+    "Client",
+    "Endpoint",
+    "Flags",
+    "Settings",
+    "SettingsError",
+    "effective",
+    "extension_missing",
+    "extensions",
+    "load",
+]
 
 
 class Client(msgspec.Struct, frozen=True, gc=False):
@@ -77,6 +88,23 @@ def load(file_text: str, flags: Flags = NO_FLAGS, *, contour_namespace: str | No
         health=result.endpoint(spec.health),
         debug_pages=result.endpoint(spec.debug),
     )
+
+
+def extensions(settings: Settings) -> tuple[Ref, ...]:
+    """The ExtensionServices that the configuration names, without which what it asks for does not work."""
+    graph, tracing = settings.graph, settings.envoy.tracing
+    server = graph.authorization.extension_ref if graph.authorization else None
+    named = (
+        tracing.extension if tracing else None,
+        graph.rate_limit_service.extension if graph.rate_limit_service else None,
+        Ref(server.namespace, server.name) if server else None,
+    )
+    return tuple(dict.fromkeys(ref for ref in named if ref is not None))
+
+
+def extension_missing(ref: Ref) -> str:
+    """What is told when one of them is not there."""
+    return f"error getting extension service {ref}: not found"
 
 
 def effective(file_text: str, flags: Flags = NO_FLAGS, *, contour_namespace: str | None = None) -> api.Spec:
