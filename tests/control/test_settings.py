@@ -42,6 +42,10 @@ network: {admin-port: 0}
     assert settings.envoy.admin_port == 9001  # zero never overrides a default
 
 
+def test_what_is_not_checked() -> None:
+    assert load("serverHeaderTransformation: as_you_like\nfeatureFlags: [no-such-flag]\n") == Settings()
+
+
 def test_flags_win_over_the_file() -> None:
     flags = Flags(ingress_status_address="192.0.2.2", root_namespaces=" a , b", ingress_class_name="x, y")
     settings = load("ingress-status-address: 192.0.2.1\n", flags)

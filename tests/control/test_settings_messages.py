@@ -277,6 +277,10 @@ def test_what_is_no_yaml_says_where() -> None:
             "invalid timeouts.request-timeout, must be from 0 to 9223372035 seconds",
         ),
         (
+            'tracing: {extensionService: a/b, customTags: [{tagName: t, requestHeaderName: "a\\nb"}]}',
+            "invalid tracing: custom_tags[0].request_header.name: value does not match HTTP_HEADER_NAME",
+        ),
+        (
             "listener: {http2-max-concurrent-streams: 2147483648}",
             "invalid max HTTP/2 concurrent streams value 2147483648 set on listener, maximum value is 2147483647",
         ),
