@@ -54,6 +54,12 @@ def ingress(name: str, to: str = "web") -> Object:
     )
 
 
+def ingressroute(name: str, to: str = "web") -> Object:
+    """A root for `<name>.test`."""
+    spec = {"virtualhost": {"fqdn": f"{name}.test"}, "routes": [{"match": "/", "services": [{"name": to, "port": 80}]}]}
+    return obj("IngressRoute", "contour.heptio.com/v1beta1", name, spec=spec)
+
+
 def ask(host: str) -> Response:
     return get(ENVOY, host)
 

@@ -17,6 +17,7 @@ from tests.cluster.site import (
     endpoints,
     events,
     ingress,
+    ingressroute,
     namespace,
     obj,
     proxy,
@@ -108,7 +109,8 @@ def test_serve_uses_exactly_the_rights_that_it_has(installed: Cluster, api: Api)
     )
     nowhere = ingress("nowhere", to="nothing")
     with Backend("pods", host="0.0.0.0") as pods:
-        api.apply([namespace(SHOP), service(), endpoints(pods.port), proxy("a"), extension, nowhere])
+        old = ingressroute("old")
+        api.apply([namespace(SHOP), service(), endpoints(pods.port), proxy("a"), extension, nowhere, old])
         envoy = named("Service", "envoy")
         api.patch(envoy, {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}}, subresource="status")
         with Serving(kubeconfig, "--leader-election-retry-period=300ms") as serving:
@@ -117,6 +119,7 @@ def test_serve_uses_exactly_the_rights_that_it_has(installed: Cluster, api: Api)
             for proxied in (proxy("a"), nowhere):
                 api.wait_for(proxied, lambda one: bool(one["status"].get("loadBalancer", {}).get("ingress")))
             api.wait_for(proxy("a"), current("valid"))
+            api.wait_for(old, lambda one: one.get("status", {}).get("currentStatus") == "valid")
             api.wait_for(extension, lambda one: bool(one.get("status", {}).get("conditions")))
             wait_until(lambda: events(api, nowhere))
             lease = obj("Lease", "coordination.k8s.io/v1", "leader-elect", "projectcontour")

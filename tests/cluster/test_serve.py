@@ -18,6 +18,7 @@ from tests.cluster.site import (
     endpoints,
     events,
     ingress,
+    ingressroute,
     namespace,
     obj,
     proxy,
@@ -28,6 +29,7 @@ from tests.cluster.site import (
 
 from contour.testing.backends import Backend
 from contour.testing.cluster import Api, Cluster
+from contour.testing.cluster.api import Object
 from contour.testing.envoy import Envoy
 from contour.testing.serving import Serving
 
@@ -122,6 +124,38 @@ def test_an_orphan_and_an_ingress_that_leads_nowhere(api: Api, serving: Serving)
     ((kind, _, message),) = events(api, nowhere)
     assert kind == "Warning"
     assert "shop/nothing" in message
+
+
+def test_an_ingressroute_is_served_told_and_counted(api: Api, serving: Serving, envoy: Envoy) -> None:
+    good, bad = ingressroute("good"), ingressroute("bad", to="nothing")
+    api.apply([good, bad])
+    wait_for("good.test", 200)
+    for one, says in ((good, "valid IngressRoute"), (bad, "Service [nothing:80] is invalid or missing")):
+        api.wait_for(one, lambda found, says=says: found.get("status", {}).get("description") == says)
+    metrics = serving.metrics()
+    assert metrics['contour_ingressroute_total{namespace="shop"}'] == 2
+    assert metrics['contour_ingressroute_valid_total{namespace="shop",vhost="good.test"}'] == 1
+    assert metrics['contour_ingressroute_invalid_total{namespace="shop",vhost="bad.test"}'] == 1
+    api.delete(good)
+    wait_for("good.test", 404)
+
+
+def test_a_crd_of_ingressroute_without_a_status_subresource(own_cluster: Cluster, api: Api, shop: None) -> None:
+    """The status is a part of the object then (operations.md §12.9); one that is gone is told nothing."""
+    crd = obj("CustomResourceDefinition", "apiextensions.k8s.io/v1", "ingressroutes.contour.heptio.com", "")
+    (version,) = api.get(crd)["spec"]["versions"]
+    del version["subresources"]
+    api.patch(crd, {"spec": {"versions": [version]}})
+    old = ingressroute("old")
+    wait_until(lambda: _has_no_status(api, old))
+    with Serving(own_cluster.kubeconfig):
+        api.wait_for(old, lambda found: found.get("status", {}).get("currentStatus") == "valid")
+
+
+def _has_no_status(api: Api, route: Object) -> bool:
+    """The server needs a moment to take a CRD's change: until then it drops the status of what is written."""
+    api.apply({**route, "status": {"currentStatus": "unknown"}})
+    return bool(api.get(route).get("status"))
 
 
 def test_the_address_of_the_envoy_service_is_written(api: Api, serving: Serving) -> None:

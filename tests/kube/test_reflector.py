@@ -376,6 +376,14 @@ def test_an_optional_kind_that_is_not_installed_counts_as_empty():
     assert (talk.changes, talk.synced) == (["a@1"], 1)
 
 
+def test_an_optional_kind_that_may_not_be_read_counts_as_empty_and_is_told():
+    talk = Talk(Kind(Service, "services", optional=True)).feed(Refused(Failure(403, "Forbidden", "no")))
+    assert talk.synced == 1
+    assert talk.told() == [Trouble("not allowed to list services of v1: 403 Forbidden: no")]
+    talk.feed(Woken()).page(service("a", 1))
+    assert (talk.changes, talk.synced, talk.told()) == (["a@1"], 1, [Well()])
+
+
 def test_a_kind_that_is_removed_keeps_its_objects_until_a_list_says_otherwise():
     talk = Talk().watching(service("a", 1)).feed(Ended()).feed(Woken()).feed(Refused(ABSENT))
     assert talk.has == {"a": "1"}

@@ -12,18 +12,21 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from contour.api.meta import Ref
+from contour.api.heptio import IngressRoute
+from contour.api.meta import ObjectRef, Ref
 from contour.control.durations import Durations
 from contour.control.loop import Loop
 from contour.control.serve_status import Statuses
 from contour.kube.client import Client
 from contour.kube.watch import Batch
 from contour.reactive import Collection, Read
+from contour.status import ingressroute
+from contour.status.plan import Status
 
 _EIGHT = (0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1)
 _THREE = (0.5, 0.9, 0.99)
 # Kinds whose statuses are written, so that their counters are there from the start.
-_WRITTEN = ("HTTPProxy", "Ingress", "ExtensionService")
+_WRITTEN = ("HTTPProxy", "Ingress", "ExtensionService", "IngressRoute")
 
 
 class _State(NamedTuple):
@@ -44,6 +47,9 @@ class Metrics(Collector):
         pipeline = loop.pipeline
         self._proxies: Collection[Ref, _State] = pipeline.engine.collection(
             "states of proxies", (pipeline.store.proxies,), self._state
+        )
+        self._routes: Collection[Ref, tuple[IngressRoute, Status]] = pipeline.engine.collection(
+            "states of ingressroutes", (pipeline.store.ingressroutes,), self._of_route
         )
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -75,6 +81,7 @@ class Metrics(Collector):
         )
         if leads:
             yield from self._of_proxies()
+            yield from self._of_ingressroutes()
 
     def _state(self, read: Read, ref: Ref) -> _State | None:
         proxy, verdict = read(self._loop.pipeline.store.proxies, ref), read(self._loop.pipeline.graph.proxies, ref)
@@ -85,6 +92,11 @@ class Metrics(Collector):
             return _State(ref.namespace, vhost, "valid")
         orphaned = any(error.type == "Orphaned" for error in verdict.errors)
         return _State(ref.namespace, vhost, "orphaned" if orphaned else "invalid")
+
+    def _of_route(self, read: Read, ref: Ref) -> tuple[IngressRoute, Status] | None:
+        route = read(self._loop.pipeline.store.ingressroutes, ref)
+        status = read(self._loop.pipeline.statuses, ObjectRef(IngressRoute.kind, *ref))
+        return (route, status) if route is not None and status else None
 
     def _of_proxies(self) -> Iterator[Metric]:
         states = [state for _, state in list(self._proxies.items())]
@@ -105,6 +117,20 @@ class Metrics(Collector):
             ("namespace",),
             ((s.namespace,) for s in states if s.status == "orphaned"),
         )
+
+    def _of_ingressroutes(self) -> Iterator[Metric]:
+        """operations.md §12.6: gauges, whatever their names end in."""
+        counts = ingressroute.count([of for _, of in list(self._routes.items())])
+        name, namespace, vhost = "contour_ingressroute", ("namespace",), ("namespace", "vhost")
+        for suffix, text, labels, values in (
+            ("_total", "IngressRoutes.", namespace, counts.total),
+            ("_root_total", "Root IngressRoutes.", namespace, counts.roots),
+            ("_orphaned_total", "IngressRoutes that no root delegates to.", namespace, counts.orphaned),
+            ("_valid_total", "Valid IngressRoutes.", vhost, counts.valid),
+            ("_invalid_total", "Invalid IngressRoutes.", vhost, counts.invalid),
+        ):
+            series = {key if isinstance(key, tuple) else (key,): value for key, value in values.items()}
+            yield _gauge(name + suffix, text, {labels: series})
 
     def _of_objects(self) -> Iterator[Metric]:
         kinds = self._loop.pipeline.store.kinds

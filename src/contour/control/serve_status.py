@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from contour.api.heptio import IngressRoute
 from contour.api.meta import ObjectRef
 from contour.control.durations import Durations
 from contour.control.pipeline import Pipeline
@@ -25,6 +26,7 @@ from contour.status.writer import Answered, Command, Differs, Leads, Limit, Outc
 
 _UNREACHABLE_PAUSE = 1.0  # seconds in which nothing is written after a lost connection
 _TIMEOUT = 10.0
+_STATUS = "/status"
 _ENVOY = "EnvoyError"
 
 _OUTCOMES: dict[int, Outcome] = {403: "forbidden", 404: "gone", 409: "conflict", 400: "refused", 422: "refused"}
@@ -99,9 +101,11 @@ class Statuses:
         data = msgspec.json.encode(patch.body(difference, _now()))
         begun = self._loop.time()
         try:
-            response = await self._client.request(
-                "PATCH", _path(key), body=data, content_type=MERGE_PATCH, timeout=_TIMEOUT, retries=0
-            )
+            response = await self._patch(_path(key), data)
+            if response.status == 404 and key.kind == IngressRoute.kind:
+                # Its CRD of before 2020 has no status subresource (operations.md §12.9); else the object is gone.
+                whole = await self._patch(_path(key).removesuffix(_STATUS), data)
+                response = whole if whole.ok else response
         except (Unreachable, CredentialsError) as error:
             answered = Answered(key, "failed", str(error), _UNREACHABLE_PAUSE)
         else:
@@ -111,6 +115,11 @@ class Statuses:
         if answered.outcome == "written":
             self._announce(key, difference.uid, difference.news)
         self._feed(answered)
+
+    async def _patch(self, path: str, data: bytes) -> Response:
+        return await self._client.request(
+            "PATCH", path, body=data, content_type=MERGE_PATCH, timeout=_TIMEOUT, retries=0
+        )
 
     # --- events ---------------------------------------------------------------------------------------------------
 
@@ -190,7 +199,7 @@ class Events:
 
 
 def _path(key: ObjectRef) -> str:
-    return f"{BY_NAME[key.kind].path_of(key.namespace, key.name)}/status"
+    return f"{BY_NAME[key.kind].path_of(key.namespace, key.name)}{_STATUS}"
 
 
 def _answered(key: ObjectRef, response: Response) -> Answered:

@@ -8,6 +8,7 @@ import msgspec
 
 from contour.api.core import EndpointSlice, Secret, Service
 from contour.api.extensionservice import ExtensionService
+from contour.api.heptio import HeptioCertificateDelegation, IngressRoute
 from contour.api.meta import Object
 from contour.api.networking import Ingress
 from contour.api.projectcontour import HTTPProxy, TLSCertificateDelegation
@@ -16,8 +17,8 @@ from contour.api.projectcontour import HTTPProxy, TLSCertificateDelegation
 class Kind(msgspec.Struct, frozen=True, gc=False):
     """One resource of the API.
 
-    `feature`: the name by which `--disable-feature` leaves it out. `optional`: that it is not installed is no trouble;
-    it counts as empty until it is.
+    `feature`: the name by which `--disable-feature` leaves it out. `optional`: that it is not installed is no trouble,
+    and that we may not read it holds nothing up; it counts as empty until it is read.
     """
 
     type: type[Object]
@@ -50,6 +51,9 @@ KINDS: tuple[Kind, ...] = (
     Kind(HTTPProxy, "httpproxies"),
     Kind(TLSCertificateDelegation, "tlscertificatedelegations"),
     Kind(ExtensionService, "extensionservices", feature="extensionservices"),
+    # What is older than HTTPProxy (operations.md §12): most clusters have neither.
+    Kind(IngressRoute, "ingressroutes", optional=True),
+    Kind(HeptioCertificateDelegation, "tlscertificatedelegations", optional=True),
 )
 
 BY_NAME: dict[str, Kind] = {kind.name: kind for kind in KINDS}

@@ -239,6 +239,8 @@ class Reflector:
         elif failure.code == 404:
             self._on_absence(step)
         elif failure.code in {401, 403}:
+            if self.kind.optional and not self.synced:
+                self._sync(step)
             text = f"not allowed to {operation} {self._what()}: {failure}"
             self._fail(step, operation, Trouble(text), _DENIED * (1 - self._chance() / 2))
         else:
