@@ -43,6 +43,7 @@ def test_annotations_of_services() -> None:
     ("name", "source", "pattern"),
     [
         ("jwt", "policy/jwt.py", r'(?:_finding|_remote)\(\s*"([A-Za-z]+)"'),
+        ("conditions", "client_validation.py", r'"(DelegationNotPermitted|ClientValidationInvalid)"'),
         ("access", "policy/ipfilter.py", r'"IPFilterError", "([A-Za-z]+)"'),
         ("access", "httpproxy.py", r'"(?:IPFilterError|CORSError)", "([A-Za-z]+)"'),
     ],
@@ -53,7 +54,7 @@ def test_reasons(name: str, source: str, pattern: str) -> None:
     assert {reason for reason in reasons if f"`{reason}`" not in page(name)} == set()
 
 
-@pytest.mark.parametrize("name", ["jwt", "access", "upstreams", "headers"])
+@pytest.mark.parametrize("name", ["jwt", "access", "upstreams", "headers", "tls"])
 def test_examples_are_there(name: str) -> None:
     named = re.findall(r"examples/([a-z-]+)", page(name))
     assert named
