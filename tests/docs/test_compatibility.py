@@ -36,7 +36,12 @@ PROOFS = {
     "key sets of one scheme": "tests/traffic/test_policies_jwt.py::test_one_tenant_s_server_is_not_another_one_s",
     "a key set that Envoy cannot": "jwt-key-sets-not-valid",
     "`remoteJWKS.uri` may": "jwt-not-valid",
-    "a host that checks clients": "tests/traffic/test_tls_clients.py::test_without_its_authority_nobody_is_let_in",
+    "a host that checks clients": "tests/traffic/test_tls_clients.py::test_nobody_is_checked_against_nothing",
+    "`crlSecret` without `caSecret`": "client-certificates-not-valid",
+    "without `caSecret` a certificate": "tests/traffic/test_tls_clients.py::test_who_may_connect",
+    "over the fallback certificate": "tests/traffic/test_tls_fallback.py::test_wildcard_hosts",
+    "TLS passthrough without": "passthrough-without-tcpproxy",
+    "an ExternalName is refused": "external-names-of-this-machine",
     "a root that passes TLS through": "authorization-behind-passthrough",
     "`globalExtAuth` holds for Ingress": "tests/traffic/test_authorization_global.py::test_it_is_asked_for_all_hosts",
     "a server of `globalExtAuth` may": "tests/traffic/test_authorization_global.py::"
