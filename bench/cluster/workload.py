@@ -84,8 +84,9 @@ def spec(number: int, *, mark: str = "1", backend: int | None = None) -> dict[st
 
 
 def service(number: int) -> dict[str, Any]:
+    """Headless: a server that gives addresses away takes the longer the more are taken, 0.6 s a Service at 9,000."""
     ports = [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": PORT}]
-    return _object("v1", "Service", number, spec={"ports": ports})
+    return _object("v1", "Service", number, spec={"clusterIP": "None", "ports": ports})
 
 
 def pods(number: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from contour.api.core import (
 )
 from contour.api.meta import ObjectMeta
 from contour.dag.graph import ServicePort
-from contour.envoy import endpoints, pb
+from contour.envoy import endpoints, pb, refusals
 
 WEB = ServicePort("shop", "web", 80, "http")
 UNNAMED = ServicePort("shop", "web", 80)
@@ -131,3 +131,18 @@ def test_endpoints_of_the_older_kind() -> None:
     )
     message = endpoints.assignment_of_endpoints("shop/web/http", WEB, "x", older, loopback=False)
     assert listed(message) == [("10.0.0.1", 8081, 1), ("10.0.0.2", 8080, 1)]
+
+
+@pytest.mark.parametrize(
+    ("address", "kept"),
+    [
+        ("10.244.0.255", True), ("0.0.0.0", True), ("249.250.199.9", True), ("2001:db8::1", True),
+        ("10.244.0.256", False), ("10.244.00.1", False), ("10.1.2", False), ("10.1.2.3.4", False),
+        ("10.1.2.3\n", False), ("\u0661.1.1.1", False), ("10.1.2.3.example.com", False), ("", False),
+    ],
+)  # fmt: skip
+def test_only_what_envoy_reads_as_an_address_is_kept(address, kept):
+    message = pb.ClusterLoadAssignment()
+    message.endpoints.add().lb_endpoints.add().endpoint.address.socket_address.address = address
+    refusals.drop_names(message)
+    assert bool(message.endpoints[0].lb_endpoints) == kept

@@ -21,6 +21,8 @@ from contour.envoy import pb, rules
 from contour.envoy.filters import ext_authz, local_ratelimit
 
 _ROUTE = re.compile(r"^routes\[(\d+)\]")
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
 _STATUSES = range(100, 600)
 _MAX_BODY = 4096  # Envoy's default
 _MAX_WEIGHT = 2**32 - 1
@@ -142,6 +144,8 @@ def drop_names(message: pb.ClusterLoadAssignment) -> None:
 
 
 def _is_ip(address: str) -> bool:
+    if _IPV4.fullmatch(address):  # nearly all are, and `ipaddress` takes four times as long
+        return True
     try:
         ipaddress.ip_address(address)
     except ValueError:
