@@ -18,6 +18,7 @@ SETTLE = 3.0
 
 def touch(rig: Rig) -> dict[str, Any]:
     """Annotations of HTTPProxies, annotations of Services, and Secrets that nobody refers to, by turns."""
+    time.sleep(SETTLE)  # what the scenario before has changed last
     before, known, cpu, started = rig.sent(), rig.updates(), rig.controller.cpu(), time.monotonic()
     for turn in range(TOUCHES):
         number = turn % rig.hosts

@@ -58,10 +58,8 @@ class Statuses:
         self._news = threading.Condition()
         self._said: dict[str, tuple[str, float]] = {}
         self.valid = 0
-        found = wire.get(workload.PROXIES)
-        for item in found["items"]:
-            self._note(msgspec.convert(item, _Proxy), time.monotonic())
-        self._thread = threading.Thread(target=self._follow, args=(found["metadata"]["resourceVersion"],))
+        self._closed = False
+        self._thread = threading.Thread(target=self._follow, args=(self._read(),))
         self._thread.start()
 
     def wait(self, done: Callable[[], bool], limit: float) -> bool:
@@ -80,16 +78,32 @@ class Statuses:
         return self._said.get(name, ("", 0.0))[0]
 
     def close(self) -> None:
+        self._closed = True
         self._wire.close()
         self._thread.join()
 
     def _follow(self, version: str) -> None:
         decoder = msgspec.json.Decoder(_Event)
-        for line in self._wire.watch(workload.PROXIES, version):
-            at = time.monotonic()
-            with self._news:
-                self._note(decoder.decode(line).object, at)
-                self._news.notify_all()
+        while not self._closed:
+            for line in self._wire.watch(workload.PROXIES, version):
+                at, event = time.monotonic(), decoder.decode(line)
+                if event.type == "ERROR":
+                    break
+                with self._news:
+                    self._note(event.object, at)
+                    self._news.notify_all()
+            if not self._closed:
+                # A server ends the watch of whoever is too slow for it: what was missed is read.
+                self._wire.renew()
+                version = self._read()
+
+    def _read(self) -> str:
+        found = self._wire.get(workload.PROXIES)
+        with self._news:
+            for item in found["items"]:
+                self._note(msgspec.convert(item, _Proxy), time.monotonic())
+            self._news.notify_all()
+        return str(found["metadata"]["resourceVersion"])
 
     def _note(self, proxy: _Proxy, at: float) -> None:
         seen = [one.observed_generation for one in proxy.status.conditions if one.type == "Valid"]

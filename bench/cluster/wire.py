@@ -68,8 +68,7 @@ class Wire:
             self._send(method, path, body, content_type)
             status, length = self._head()
         except ConnectionError:  # the server ends connections that were idle for long
-            self.close()
-            self._connect()
+            self.renew()
             self._send(method, path, body, content_type)
             status, length = self._head()
         at = time.monotonic()
@@ -80,6 +79,11 @@ class Wire:
             while chunk := self._chunk():
                 content += chunk
         return Answer(status, at, content)
+
+    def renew(self) -> None:
+        """Another connection: nothing of what was under way comes any more."""
+        self.close()
+        self._connect()
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

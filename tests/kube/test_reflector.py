@@ -231,6 +231,25 @@ def test_a_lost_watch_is_taken_up_at_once_and_nobody_hears_of_it():
     assert (talk.asked, talk.told()) == ("watch 11", [])
 
 
+def test_a_kind_in_which_nothing_ever_happens():
+    """The server sends no bookmarks before the first event, so that each watch falls silent."""
+    talk = Talk().watching()
+    for _ in range(5):
+        talk.now += SILENCE
+        talk.feed(Lost("https://api: silent for 150 s"))
+        assert talk.asked == "watch 10"
+        talk.feed(Opened())
+    assert talk.told() == []
+
+
+def test_connections_that_are_cut_again_and_again():
+    talk = Talk().watching()
+    for _ in range(2):
+        talk.now += 5
+        talk.feed(Lost("reset")).feed(Woken()).feed(Opened())
+    assert talk.told() == [Trouble("reset", whole=True), Well()]
+
+
 def test_a_server_that_is_gone_for_a_minute():
     talk = Talk().watching(service("a", 1)).lines(bookmark(11)).feed(Lost("reset"))
     pauses = []

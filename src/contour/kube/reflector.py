@@ -50,8 +50,10 @@ from contour.kube.lines import Lines, TooLong
 PAGE = 500  # objects; the API server's own default for kubectl
 # A watch is ended by the server after 5 to 10 minutes, so that not all end together (client-go does the same).
 _WATCH = 300.0
-# Bookmarks come once a minute; a watch without a byte for longer than two of them is dead, whatever TCP says.
+# Bookmarks come once a minute; a watch without a byte for longer than two of them is dead, whatever TCP says. (Or its
+# kind has had no event since the server began: it sends no bookmarks before the first one.)
 SILENCE = 150.0
+_STEADY = 30.0  # a watch that lived for so long was in order, whatever ended it
 _SHORT = 1.0  # a watch that ended sooner and told nothing is a failure, lest we ask without a pause
 _ABSENT = 10.0  # between attempts at a kind that is not installed
 _DENIED = 10.0  # the same when we may not
@@ -277,7 +279,10 @@ class Reflector:
     def _on_loss(self, step: Step, reason: str, whole: bool, now: float) -> None:
         if not self.version:
             self._fail(step, "list", Trouble(reason, whole=whole))
-        elif self._lived(now) and self._failures["watch"] == 0:
+            return
+        if self._opened is not None and now - self._opened >= _STEADY:
+            self._failures["watch"] = 0
+        if self._lived(now) and self._failures["watch"] == 0:
             # Connections end; as a rule the next one stands at once, and nobody has to know.
             self._failures["watch"] = 1
             self._go_on(step)
