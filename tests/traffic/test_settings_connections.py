@@ -15,7 +15,7 @@ from tests.traffic.configured import configured
 from tests.traffic.world import World, until
 
 from contour.testing.backends import server_context
-from contour.testing.clients import Address, Http1, connect, get
+from contour.testing.clients import Address, Http1, connect, get, get_tls
 
 pytestmark = [pytest.mark.traffic, pytest.mark.xdist_group("settings-connections")]
 
@@ -140,6 +140,21 @@ def test_the_type_of_service(limited: World) -> None:
     for _, port in (limited.http, limited.https):
         (line,) = (line for line in found.stdout.splitlines() if f":{port} " in line)
         assert "tos:0x20" in line
+
+
+def test_listeners_of_ipv6(tmp_path: Path) -> None:
+    """`::` takes IPv4, too; of a socket of IPv6 the traffic class can be set."""
+    if not Path("/proc/net/if_inet6").exists():
+        pytest.skip("this machine has no IPv6")
+    text = "listener: {socket-options: {traffic-class: 64}}"
+    flags = {"envoy_service_http_address": "::1", "envoy_service_https_address": "::"}
+    with configured(tmp_path, text, **flags) as world:
+        assert get(world.http, "site.test").backend == "shop/web"
+        for address in ("::1", "127.0.0.1"):
+            assert get_tls((address, world.https[1]), "site.test").backend == "shop/web"
+        found = subprocess.run(["ss", "-ltnH", "--tos"], capture_output=True, text=True, check=False).stdout
+        (line,) = (line for line in found.splitlines() if f":{world.http[1]} " in line)
+        assert "tclass" not in found or "tclass:0x40" in line
 
 
 # --- TLS ----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 from tests.traffic.configured import configured
 from tests.traffic.world import World, until
 
+from contour.testing import clients
 from contour.testing.collector import Collector
 
 pytestmark = [pytest.mark.traffic, pytest.mark.xdist_group("tracing")]
@@ -39,6 +40,7 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[World]:
     with traced(tmp_path_factory.mktemp("w"), collector, CONFIGURATION) as world:
+        world.envoy(shape="classic")
         yield world
 
 
@@ -63,12 +65,16 @@ def extension(world: World, collector: Collector) -> None:
     )
 
 
-@pytest.mark.parametrize("secure", [False, True])
-def test_spans_of_a_request(world: World, collector: Collector, secure: bool) -> None:
-    trace = ("5" if secure else "4") * 32
+@pytest.mark.parametrize("shape", ["scoped", "classic"])
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+def test_spans_of_a_request(world: World, collector: Collector, shape: str, secure: bool) -> None:
+    trace = ("ab" if secure else "cd")[shape == "classic"] * 32
     headers = [("traceparent", f"00-{trace}-{PARENT}-01"), ("x-tenant", "blue")]
-    get = world.get_tls if secure else world.get
-    answer = get("site.test", "/a/rather/long/path", headers)
+    envoy = world.envoys[shape == "classic"]
+    if secure:
+        answer = clients.get_tls(world.opened(envoy, "site.test"), "site.test", "/a/rather/long/path", headers)
+    else:
+        answer = clients.get(world.address("ingress_http", envoy), "site.test", "/a/rather/long/path", headers)
     assert answer.backend == "shop/web"
     received = collector.find(lambda span: span.trace == trace and span.parent == PARENT)
     sent = collector.find(lambda span: span.trace == trace and span.parent == received.span)
