@@ -14,7 +14,6 @@ import msgspec
 from contour.api.scalars import quote
 from contour.control.settings.error import SettingsError
 from contour.dag.graph import ExtensionFacts
-from contour.envoy import rules, tracing
 from contour.envoy.options import Options
 
 _MAX_PORT = 65535
@@ -78,6 +77,8 @@ def _limits(options: Options) -> Iterator[str]:
 
 def _tracing(options: Options) -> Iterator[str]:
     if options.tracing is not None:
+        from contour.envoy import rules, tracing  # noqa: PLC0415 (much is imported for it, and few ask for it)
+
         written = msgspec.structs.replace(options.tracing, pod_detail=False)  # whose tags are not in the file
         for violation in rules.violations(tracing.message(written, ExtensionFacts())):
             yield f"invalid tracing: {violation.path}: {violation.text}"
