@@ -68,6 +68,24 @@ def test_service_policies_are_the_services_own(world: World) -> None:
     assert (one.header("x-from"), two.header("x-from")) == ("to one", None)
 
 
+def test_one_header_of_route_and_service(world: World) -> None:
+    """The route's is written last."""
+    world.service("shop/web")
+    proxy(
+        world,
+        "requestHeadersPolicy: {set: [{name: x-who, value: route}], remove: [x-of-service]}\n"
+        "          responseHeadersPolicy: {set: [{name: x-who, value: route}]}",
+        services="""
+          - name: web
+            port: 80
+            requestHeadersPolicy: {set: [{name: x-who, value: service}, {name: x-of-service, value: "1"}]}
+            responseHeadersPolicy: {set: [{name: x-who, value: service}]}""",
+    )
+    answer = world.get("site.test")
+    assert (answer.seen.header("x-who"), answer.header("x-who")) == ("route", "route")
+    assert answer.seen.header("x-of-service") is None
+
+
 @pytest.mark.parametrize(
     ("value", "host"),
     [

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.traffic.authorizing import extension
 from tests.traffic.world import World
 
 from contour.testing import clients
+from contour.testing.authorization import Allow, Authorizer, Deny
 from contour.testing.backends import server_context
 from contour.testing.certs import Authority
 from contour.testing.clients import Http1, Http2, Response
@@ -45,7 +47,14 @@ def local(name: str = "a", key: str = "jwks", **fields: object) -> str:
     return f"{{name: {name}, default: {str(name == 'a').lower()}, localJWKS: {{secretName: keys, key: {key}}}{more}}}"
 
 
-def proxy(world: World, *providers: str, fqdn: str = "jwt.shop.test", routes: str = "", valid: bool = True) -> None:
+def proxy(
+    world: World,
+    *providers: str,
+    fqdn: str = "jwt.shop.test",
+    routes: str = "",
+    authorization: str = "",
+    valid: bool = True,
+) -> None:
     world.proxy(
         f"shop/{fqdn.replace('*', 'any')}",
         f"""
@@ -53,6 +62,7 @@ def proxy(world: World, *providers: str, fqdn: str = "jwt.shop.test", routes: st
           fqdn: "{fqdn}"
           tls: {{secretName: tls}}
           jwtProviders: [{", ".join(providers)}]
+          {authorization}
         routes:
         - services: [{{name: web, port: 80}}]
           enableWebsockets: true
@@ -197,6 +207,20 @@ def test_upper_case(site: World, envoy: Envoy) -> None:
     proxy(site, local())
     assert ask(site, envoy, None, host="JWT.shop.TEST").status == 401
     assert ask(site, envoy, ISSUER.token(), host="JWT.shop.TEST").status == 200
+
+
+def test_a_token_is_asked_for_before_the_authorization_server(site: World, envoy: Envoy) -> None:
+    with Authorizer(lambda _: Allow((("x-user", "you"),))) as server:
+        extension(site, "auth", server)
+        proxy(site, local(), authorization="authorization: {extensionRef: {name: auth}}")
+        assert ask(site, envoy, None).status == 401
+        assert ask(site, envoy, OTHER.token()).status == 401
+        assert server.checks == []
+        answer = ask(site, envoy, ISSUER.token())
+        assert (answer.status, answer.seen.header("x-user")) == (200, "you")
+        assert len(server.checks) == 1
+        server.decide = lambda _: Deny()
+        assert ask(site, envoy, ISSUER.token()).status == 403
 
 
 # --- key sets of servers ----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from tests.traffic.world import World
 
 from contour.testing.backends import Backend, server_context
 from contour.testing.certs import Authority
-from contour.testing.clients import Http2, connect
+from contour.testing.clients import Http1, Http2, connect
 
 pytestmark = [pytest.mark.traffic, pytest.mark.xdist_group("policies-upstream")]
 
@@ -106,6 +106,26 @@ spec: {delegations: [{secretName: ca, targetNamespaces: [shop]}]}
     )
     assert world.errors("shop/site") == []
     assert world.get("site.test").status == 200
+
+
+@pytest.mark.parametrize("protocol", ["", "tls"])
+def test_websockets(world: World, tmp_path, protocol: str) -> None:
+    """With clients over HTTP and TLS."""
+    backend = tls_backend(world, str(tmp_path), "web.internal") if protocol else world.backend("shop/web")
+    world.service("shop/web", backends=[backend], protocol=protocol)
+    world.certificate("shop/tls", "site.test")
+    world.proxy(
+        "shop/site",
+        """
+        virtualhost: {fqdn: site.test, tls: {secretName: tls}}
+        routes: [{permitInsecure: true, enableWebsockets: true, services: [{name: web, port: 80}]}]
+        """,
+    )
+    for connection in (connect(world.http), connect(world.https, sni="site.test")):
+        with Http1(connection) as client:
+            answer = client.websocket("site.test", "/chat", text="over")
+            assert (answer.status, answer.backend, answer.body) == (101, "shop/web", b"over")
+    assert {seen.protocol for seen in backend.seen} == {"websocket"}
 
 
 def test_grpc(world: World, tmp_path) -> None:

@@ -4,41 +4,54 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Any
 
 import pytest
-from tests.dag.world import Mapping, root, service
-from tests.envoy.site import endpoints
-from tests.traffic.live import Live, until
+from tests.traffic.world import World, until
 
 from contour.testing import clients
-from contour.testing.backends import Backend
+from contour.testing.clients import Http1
 
-pytestmark = pytest.mark.traffic
+pytestmark = [pytest.mark.traffic, pytest.mark.xdist_group("slow-start")]
 
 REQUESTS = 200
 WINDOW = 3
+SLOW = f"slowStartPolicy: {{window: {WINDOW}s, minWeightPercent: 5}}"
 
 
-def slices(*backends: Backend) -> list[Mapping]:
-    found: list[Mapping] = []
-    for number, backend in enumerate(backends):
-        piece: dict[str, Any] = dict(endpoints("web", backend.port))
-        found.append(piece | {"metadata": piece["metadata"] | {"name": f"web-{number}"}})
-    return found
+@pytest.mark.parametrize(
+    ("policy", "strategy", "tls"),
+    [
+        ("", "RoundRobin", False),
+        ("", "RoundRobin", True),
+        (SLOW, "RoundRobin", False),
+        (SLOW, "RoundRobin", True),
+        (SLOW, "WeightedLeastRequest", False),
+    ],
+    ids=["no-policy", "no-policy-tls", "turns", "turns-tls", "least-requests"],
+)
+def test_the_share_of_a_new_endpoint(world: World, policy: str, strategy: str, tls: bool) -> None:
+    old, new = world.backend("old"), world.backend("new")
+    world.service("shop/web", backends=[old])
+    world.certificate("shop/tls", "site.test")
+    world.proxy(
+        "shop/site",
+        f"""
+        virtualhost: {{fqdn: site.test, tls: {{secretName: tls}}}}
+        routes:
+        - permitInsecure: true
+          services: [{{name: web, port: 80, {policy}}}]
+          loadBalancerPolicy: {{strategy: {strategy}}}
+        """,
+    )
+    with Http1(clients.connect(world.https if tls else world.http, sni="site.test" if tls else None)) as client:
 
+        def ask() -> str | None:
+            return client.get("site.test").backend
 
-@pytest.mark.parametrize("policy", [None, {"window": f"{WINDOW}s", "minWeightPercent": 5}])
-def test_the_share_of_a_new_endpoint(policy: dict[str, Any] | None) -> None:
-    with Backend("old") as old, Backend("new") as new:
-        settings = {"slowStartPolicy": policy} if policy else {}
-        site = root("a", "a.test", routes=[{"services": [{"name": "web", "port": 80, **settings}]}])
-        with Live(service(), *slices(old), site) as live:
-            assert clients.get(live.http, "a.test").backend == "old"
-            if policy:
-                time.sleep(WINDOW)  # until the first one is new no longer, or both would share equally
-            live.apply(*slices(old, new))
-            until(lambda: clients.get(live.http, "a.test").backend == "new")
-            answers = Counter(clients.get(live.http, "a.test").backend for _ in range(REQUESTS))
-    share = answers["new"] / REQUESTS
-    assert 0.4 < share < 0.6 if policy is None else share < 0.4
+        assert ask() == "old"
+        if policy:
+            time.sleep(WINDOW)  # until the first one is new no longer, or both would share equally
+        world.endpoints("shop/web", old, new)
+        until(lambda: ask() == "new")
+        share = Counter(ask() for _ in range(REQUESTS))["new"] / REQUESTS
+    assert share < 0.4 if policy else 0.4 < share < 0.6
