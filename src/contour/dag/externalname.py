@@ -11,7 +11,20 @@ import ipaddress
 
 from contour.api.meta import Ref
 
-_LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "local.projectcontour.io"})
+_LOCAL_NAMES = frozenset(
+    {
+        "localhost",
+        "localhost.localdomain",
+        "local.projectcontour.io",
+        # Of the hosts file that Kubernetes writes into each Pod, and of those of distributions.
+        "ip6-localhost",
+        "ip6-loopback",
+        "localhost4",
+        "localhost4.localdomain4",
+        "localhost6",
+        "localhost6.localdomain6",
+    }
+)
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
