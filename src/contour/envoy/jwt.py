@@ -5,14 +5,29 @@ A provider that is left out is one that its routes ask for in vain: nobody passe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
+from contour.api.scalars import quote
 from contour.dag.build import Graph
 from contour.dag.graph import JwtProvider, LocalKeys
 from contour.envoy import names, pb, rules
 from contour.envoy.filters import jwt_authn
 from contour.envoy.keysets import usable
 from contour.reactive import Derived, Engine, Read
+
+# What Envoy's parser of URLs takes (http_parser's `http_parser_parse_url`), of what Go's takes: for any other it refuses
+# the whole listener. No port after a colon, a fragment right behind the host and a blank are some that differ.
+_URI = re.compile(
+    r"https?://"
+    r"(?:[A-Za-z0-9\-_.!~*'()%;:&=+$,]*@)?"
+    r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,9}))?"
+    r"(?:[/?][!-~]*)?",
+    re.ASCII | re.IGNORECASE,
+)
+_MAX_PORT = 65535
+_MAX_URI = 65535  # its fields are counted in 16 bits
 
 
 class Providers:
@@ -29,6 +44,8 @@ class Providers:
             if read(self._unusable, keys):
                 return f"JWT provider {provider.name}: Secret {keys.secret} has no key that Envoy can verify with"
             return None
+        if not takes_uri(keys.uri):
+            return f"JWT provider {provider.name}: http_uri.uri: Envoy does not take {quote(keys.uri)}"
         try:
             problems = rules.violations(jwt_authn.remote(keys, names.scoped_upstream(keys.cluster)))
         except ValueError as error:  # a duration that no field of the message holds
@@ -50,3 +67,9 @@ class Providers:
         """A set that is no set at all is another matter: its root says so, and has no providers."""
         text = self._graph.key_set(read, keys)
         return text is not None and usable(text) is None
+
+
+def takes_uri(uri: str) -> bool:
+    """Whether Envoy takes an absolute http(s) URL, which Go has taken already."""
+    match = _URI.fullmatch(uri)
+    return match is not None and len(uri) <= _MAX_URI and int(match["port"] or 0) <= _MAX_PORT
