@@ -141,6 +141,20 @@ def test_routes_choose(site: World, envoy: Envoy) -> None:
     assert [ask(site, envoy, others, path).status for path in paths] == [401, 200, 200, 302]
 
 
+def test_over_plain_http_nobody_asks(site: World, envoy: Envoy) -> None:
+    """Where a route is served there: the plain listener has no filter for it. All other routes lead to https."""
+    route = """
+        - conditions: [{prefix: /insecure}]
+          permitInsecure: true
+          services: [{name: web, port: 80}]
+        """
+    proxy(site, local(), routes=route)
+    address = site.address("ingress_http", envoy)
+    assert clients.get(address, "jwt.shop.test", "/insecure").backend == "shop/web"
+    assert clients.get(address, "jwt.shop.test", "/").status == 301
+    assert ask(site, envoy, None, "/insecure").status == 401
+
+
 def test_included_routes_take_the_default_of_the_root(site: World, envoy: Envoy) -> None:
     site.proxy("shop/child", "routes: [{services: [{name: web, port: 80}]}]", valid=False)
     proxy(site, local(), routes="includes: [{name: child, conditions: [{prefix: /child}]}]")
