@@ -15,7 +15,9 @@ from typing import TypeVar
 from envoy.config.accesslog.v3.accesslog_pb2 import (
     AccessLog,
     AccessLogFilter,
+    AndFilter,
     ComparisonFilter,
+    ExtensionFilter,
     OrFilter,
     ResponseFlagFilter,
     StatusCodeFilter,
@@ -74,6 +76,7 @@ from envoy.config.route.v3.scoped_route_pb2 import ScopedRouteConfiguration
 from envoy.config.trace.v3.http_tracer_pb2 import Tracing
 from envoy.config.trace.v3.opentelemetry_pb2 import OpenTelemetryConfig
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
+from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter as CelFilter
 from envoy.extensions.compression.brotli.compressor.v3.brotli_pb2 import Brotli
 from envoy.extensions.compression.gzip.compressor.v3.gzip_pb2 import Gzip
 from envoy.extensions.compression.zstd.compressor.v3.zstd_pb2 import Zstd
@@ -107,7 +110,9 @@ from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
     HttpFilter,
+    LocalReplyConfig,
     Rds,
+    ResponseMapper,
     ScopedRds,
     ScopedRoutes,
 )
@@ -156,6 +161,7 @@ __all__ = [
     "AccessLogFilter",
     "Address",
     "AggregatedConfigSource",
+    "AndFilter",
     "Any",
     "ApiConfigSource",
     "ApiVersion",
@@ -164,6 +170,7 @@ __all__ = [
     "Bootstrap",
     "Brotli",
     "BufferSettings",
+    "CelFilter",
     "CertificateValidationContext",
     "CheckSettings",
     "CidrRange",
@@ -185,6 +192,7 @@ __all__ = [
     "Endpoint",
     "ExtAuthz",
     "ExtAuthzPerRoute",
+    "ExtensionFilter",
     "FileAccessLog",
     "Filter",
     "FilterChain",
@@ -217,6 +225,7 @@ __all__ = [
     "Listener",
     "ListenerFilter",
     "LocalRateLimit",
+    "LocalReplyConfig",
     "LocalityLbEndpoints",
     "Lua",
     "LuaPerRoute",
@@ -244,6 +253,7 @@ __all__ = [
     "RemoteJwks",
     "ReqWithoutQuery",
     "ResponseFlagFilter",
+    "ResponseMapper",
     "RetryPolicy",
     "Route",
     "RouteAction",

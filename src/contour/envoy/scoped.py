@@ -342,6 +342,8 @@ def _requests(
         tracing=traces,
     )
     selection.set_group(manager, chain.group.name, by_authority=chain.group.fallback)
+    if not chain.group.fallback:  # whose clients named no host that another connection could be for
+        manager.local_reply_config.CopyFrom(selection.misdirected_without_scope())
     clients = chain.group.client_validation
     if clients is not None and clients.forwarded is not None:
         client_certificates.forward(manager, clients.forwarded)

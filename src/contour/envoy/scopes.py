@@ -17,7 +17,6 @@ from contour.envoy.virtualhost import route_configuration, virtual_host
 
 _ROUTE_CONFIGURATION = pb.ScopedRouteConfiguration.ROUTE_CONFIGURATION_FIELD_NUMBER
 _VIRTUAL_HOSTS = pb.RouteConfiguration.VIRTUAL_HOSTS_FIELD_NUMBER
-_MISDIRECTED_STATUS = 421
 _FORBIDDEN = graph.DirectResponse(403)
 _IPV4_BITS = 32
 _MAPPED_BITS = 96  # of an IPv6 address before an IPv4 address in it (RFC 4291 §2.5.5.2)
@@ -73,7 +72,7 @@ def misdirected(domain: str, host: graph.SecureVirtualHost | None = None) -> pb.
     answer = pb.Route(
         match=pb.RouteMatch(prefix="/"),
         direct_response=pb.DirectResponseAction(
-            status=_MISDIRECTED_STATUS, body=pb.DataSource(inline_string="misdirected request\n")
+            status=selection.MISDIRECTED_STATUS, body=pb.DataSource(inline_string=selection.MISDIRECTED)
         ),
     )
     if host is None or host.authorization is not None:

@@ -14,6 +14,7 @@ from contour.envoy.filters.script import script
 HEADER = "x-contour-scope"
 FILTER = "contour.scope"
 HTTP = "http"  # the group of the plain listener
+MISDIRECTED_STATUS, MISDIRECTED = 421, "misdirected request\n"
 ANY_HOST = "*"  # in place of a host: the scope of a group's wildcard hosts
 
 _MUTATION = "envoy.http.early_header_mutation.header_mutation"
@@ -64,6 +65,36 @@ def second_look() -> pb.HttpFilter:
     """The filter that runs where no route was found; first of its chain."""
     lua = pb.Lua(default_source_code=pb.DataSource(inline_string=script("scope")))
     return pb.HttpFilter(name=FILTER, typed_config=pb.pack(lua))
+
+
+_NO_ROUTE = "NR"
+_NO_VIRTUAL_HOST = pb.pack(pb.CelFilter(expression="!has(xds.virtual_host_name)"))
+
+
+@cache
+def misdirected_without_scope() -> pb.LocalReplyConfig:
+    """Over TLS, 421 where no scope is found: the host has moved to another group, so that its own chain is reached by a
+    new connection, and not while an old one is held (a host with a scope answers 404 where it has no route).
+    """
+    both = pb.AndFilter(
+        filters=[
+            pb.AccessLogFilter(response_flag_filter=pb.ResponseFlagFilter(flags=[_NO_ROUTE])),
+            pb.AccessLogFilter(
+                extension_filter=pb.ExtensionFilter(
+                    name="envoy.access_loggers.extension_filters.cel", typed_config=_NO_VIRTUAL_HOST
+                )
+            ),
+        ]
+    )
+    return pb.LocalReplyConfig(
+        mappers=[
+            pb.ResponseMapper(
+                filter=pb.AccessLogFilter(and_filter=both),
+                status_code=pb.UInt32Value(value=MISDIRECTED_STATUS),
+                body=pb.DataSource(inline_string=MISDIRECTED),
+            )
+        ]
+    )
 
 
 # --- marks that the script reads, and its absence on a hit ---------------------------------------------------------
