@@ -177,7 +177,8 @@ class Loop:
         withheld: list[tuple[TypeUrl, str]] = []
         for type_url, collection in self.pipeline.shape(shape).items():
             if hub.ready and not self._behind:
-                present, removed = changes[collection].set, changes[collection].removed
+                change = changes[collection]
+                present, removed = change.set, change.removed
             else:
                 present = dict(collection.items())
                 removed = hub.snapshot.tables[type_url].keys() - present.keys()

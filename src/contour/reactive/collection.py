@@ -64,6 +64,8 @@ class Collection(Keyed[K, V]):
             for source in self._key_sources:
                 self._touched.update(dict.fromkeys(source))
             self._started = True
+        elif not self.stale and not self._touched:
+            return  # as most of them, most times
         for key in self._touched:
             self._follow(key)
         self._touched.clear()
@@ -74,6 +76,11 @@ class Collection(Keyed[K, V]):
             self.stale.clear()  # gives back the room of a large batch
         for index in self.indexes:
             index.flush()
+
+    @property
+    def differs(self) -> bool:
+        """Whether there may be anything to report."""
+        return bool(self._reported)
 
     def report(self) -> Changes[K, V]:
         """What differs from the last report."""

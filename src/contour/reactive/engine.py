@@ -90,7 +90,7 @@ class Engine:
             if source.stale:
                 raise OrderError(f"{source.name} depends on something that is declared after it")
         sweep(tracker)
-        reports = ((collection, collection.report()) for collection in settled)
+        reports = [(collection, collection.report()) for collection in settled if collection.differs]
         return ChangeSet({collection: changes for collection, changes in reports if changes}, failures)
 
     def _process(self) -> tuple[list[Collection[Any, Any]], dict[str, Exception]]:

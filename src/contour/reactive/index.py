@@ -104,6 +104,8 @@ class Index(Generic[IK, E]):
 
     def flush(self) -> None:
         """Tell the readers of the keys whose set of entries is another one than at the last flush."""
+        if not self._touched:
+            return
         for bucket, entries in self._touched.items():
             growth = [(entry in bucket.counts) - was for entry, was in entries.items()]
             if any(growth):
