@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from pathlib import Path
 
 import pytest
+from tests.dag.world import root
 
+from contour.api.admission import admit
+from contour.api.projectcontour import GlobalRateLimitPolicy, HTTPProxy
 from contour.control.settings import Flags, load
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +51,7 @@ PROOFS = {
     "a server of `globalExtAuth` may": "tests/traffic/test_authorization_global.py::"
     "test_it_neither_sees_nor_chooses_the_scope_nor_the_host",
     "`globalExtAuth` with a path": "authorization-that-envoy-refuses",
-    "`expectMatch` is true": "rate-limits-of-configuration",
+    "`expectMatch` is true": "tests/docs/test_compatibility.py::test_expect_match",
     "weights of an ExtensionService": "extension-services",
     "`globalExtAuth`, `rateLimitService` and `tracing`": "authorization-of-configuration-not-found",
     "`rateLimitPolicy: {local": "rate-limits-of-configuration",
@@ -136,6 +140,27 @@ def test_a_sampling_of_nothing_is_all() -> None:
     tracing = load('tracing: {extensionService: a/b, overallSampling: "0"}').envoy.tracing
     assert tracing is not None
     assert tracing.overall_sampling == 100
+
+
+def test_expect_match() -> None:
+    entry = {"requestHeaderValueMatch": {"value": "v", "headers": [{"name": "x-a", "present": True}]}}
+    policy = {"descriptors": [{"entries": [entry]}]}
+    settings = load(
+        json.dumps({"rateLimitService": {"extensionService": "a/b", "defaultGlobalRateLimitPolicy": policy}})
+    )
+    service = settings.graph.rate_limit_service
+    admitted = admit(root("site", "site.test", virtualhost={"rateLimitPolicy": {"global": policy}}))
+    assert isinstance(admitted, HTTPProxy)
+    assert admitted.spec.virtualhost is not None
+    limits = admitted.spec.virtualhost.rate_limit_policy
+    assert [_expected(limits and limits.global_), _expected(service and service.default_policy)] == [True, False]
+
+
+def _expected(policy: GlobalRateLimitPolicy | None) -> bool:
+    assert policy is not None
+    match = policy.descriptors[0].entries[0].request_header_value_match
+    assert match is not None
+    return match.expect_match
 
 
 def test_limits_of_expressions_may_be_replaced() -> None:
