@@ -47,20 +47,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := named - SCENARIOS.keys():
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
     wanted = [name for name in SCENARIOS if name in named]
+    result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         shape: Shape = "classic" if given.controller else "scoped"
         with Rig(given.hosts, given.controller or OURS, shape, given.crds, Path(directory)) as rig:
-            result = measure(rig, wanted, given.status_limit or 60 + given.hosts / 50)
-    text = json.dumps(result)
-    if given.json:
-        given.json.write_text(text + "\n", encoding="utf-8")
-    print(text)
+            try:
+                measure(rig, wanted, given.status_limit or 60 + given.hosts / 50, result)
+            finally:  # also of a run that could not go on
+                print(text := json.dumps(result))
+                if given.json:
+                    given.json.write_text(text + "\n", encoding="utf-8")
     print(table.render(result))
     return 0
 
 
-def measure(rig: Rig, wanted: list[str], status_limit: float) -> dict[str, Any]:
-    result: dict[str, Any] = {"hosts": rig.hosts, "machine": machine(), "controller": rig.controller.command}
+def measure(rig: Rig, wanted: list[str], status_limit: float, result: dict[str, Any]) -> None:
+    """Fills `result` as it goes."""
+    result |= {"hosts": rig.hosts, "machine": machine(), "controller": rig.controller.command}
     say("the rig's floor …")
     result["floor"] = floor(rig)
     rig.controller.launch()
@@ -80,7 +83,6 @@ def measure(rig: Rig, wanted: list[str], status_limit: float) -> dict[str, Any]:
         # S9 replaces the processes that a window looks at.
         cpu = None if name == "S9" else window.end()
         done[name] |= {"took_s": round(took, 1), "cpu_s": cpu, "memory_mb": rig.memory()}
-    return result
 
 
 def first(rig: Rig, status_limit: float) -> dict[str, Any]:

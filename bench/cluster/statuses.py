@@ -98,12 +98,12 @@ class Statuses:
                 version = self._read()
 
     def _read(self) -> str:
-        found = self._wire.get(workload.PROXIES)
+        items, version = self._wire.list(workload.PROXIES)
         with self._news:
-            for item in found["items"]:
+            for item in items:
                 self._note(msgspec.convert(item, _Proxy), time.monotonic())
             self._news.notify_all()
-        return str(found["metadata"]["resourceVersion"])
+        return version
 
     def _note(self, proxy: _Proxy, at: float) -> None:
         seen = [one.observed_generation for one in proxy.status.conditions if one.type == "Valid"]

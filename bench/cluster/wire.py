@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import yaml
 
@@ -47,6 +47,17 @@ class Wire:
 
     def get(self, path: str) -> Any:
         return json.loads(self._good(self.send("GET", path)).body)
+
+    def list(self, path: str) -> tuple[list[Any], str]:
+        """All objects, in pages: a server takes too long for 10,000 at once. The version is for a watch."""
+        items: list[Any] = []
+        more = ""
+        while True:
+            page = self.get(f"{path}?limit=500{more and f'&continue={more}'}")
+            items += page["items"]
+            if not (token := page["metadata"].get("continue")):
+                return items, page["metadata"]["resourceVersion"]
+            more = quote(token)
 
     def delete(self, path: str) -> Answer:
         return self._good(self.send("DELETE", path))
