@@ -28,6 +28,8 @@ OURS = (
     "--xds-address 127.0.0.1 --xds-port {xds_port}"
 )
 
+_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")  # ends when the bench does, however that ends
+
 Shape = Literal["scoped", "classic"]
 
 
@@ -50,7 +52,7 @@ class Controller:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                shlex.split(self.command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                [*_WITH_US, *shlex.split(self.command)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
                 start_new_session=True,
             )  # fmt: skip
         return time.monotonic()
@@ -100,7 +102,9 @@ class Rig:
                 if self._crds:
                     api.apply(self._crds.read_text(encoding="utf-8"))
             self._backend = subprocess.Popen(
-                [sys.executable, "-m", "bench.cluster.backend"], stdout=subprocess.PIPE, start_new_session=True
+                [*_WITH_US, sys.executable, "-m", "bench.cluster.backend"],
+                stdout=subprocess.PIPE,
+                start_new_session=True,
             )
             assert self._backend.stdout
             stack.callback(self._backend.stdout.close)
