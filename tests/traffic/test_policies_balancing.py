@@ -164,3 +164,33 @@ def test_affinity(site: World, ask: Ask, envoy: Envoy) -> None:
         assert repeated(lambda cookie=cookie: ask("/", [("cookie", f"a=b; {cookie}")])) == {first.backend}  # type: ignore[misc]
         found.add(first.backend)
     assert len(found) > 1
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("host", ["a.wild.test", "A.wild.TEST"])
+def test_on_hosts_that_are_selected_second(site: World, host: str, tls: bool) -> None:
+    site.certificate("shop/wild", "*.wild.test")
+    site.proxy(
+        "shop/wild",
+        """
+        virtualhost: {fqdn: "*.wild.test", tls: {secretName: wild}}
+        routes:
+        - permitInsecure: true
+          services: [{name: web, port: 80}]
+          loadBalancerPolicy:
+            strategy: RequestHash
+            requestHashPolicies: [{headerHashOptions: {headerName: x-user}}]
+        - permitInsecure: true
+          conditions: [{prefix: /sticky}]
+          services: [{name: web, port: 80}]
+          loadBalancerPolicy: {strategy: Cookie}
+        """,
+    )
+    address, sni = (site.https, "a.wild.test") if tls else (site.http, None)
+    with Http1(clients.connect(address, sni=sni)) as client:
+        users = [[("x-user", f"user {i}")] for i in range(VALUES)]
+        assert len(homes(repeated(lambda user=user: client.get(host, "/", user).backend) for user in users)) > 1  # type: ignore[misc]
+        first = client.get(host, "/sticky")
+        cookie = (first.header("set-cookie") or "").split(";")[0]
+        assert cookie.startswith("X-Contour-Session-Affinity=")
+        assert repeated(lambda: client.get(host, "/sticky", [("cookie", cookie)]).backend) == {first.backend}

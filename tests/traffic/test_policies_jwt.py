@@ -186,6 +186,28 @@ def test_keys_are_rotated(site: World, envoy: Envoy) -> None:
     assert [ask(site, envoy, one.token()).status for one in (ISSUER, later)] == [401, 200]
 
 
+@pytest.mark.parametrize(("forward", "status"), [("true", 200), ("false", 401)])
+def test_a_redirect_that_is_followed_needs_the_token_again(
+    site: World, envoy: Envoy, forward: str, status: int
+) -> None:
+    """It is gone where the upstream was not to see it, in the reference too."""
+    route = """
+        - conditions: [{prefix: /first}]
+          services: [{name: web, port: 80}]
+          internalRedirectPolicy: {}
+        - conditions: [{prefix: /open}]
+          services: [{name: web, port: 80}]
+          jwtVerificationPolicy: {disabled: true}
+        """
+    proxy(site, local(forwardJWT=forward), routes=route)
+    for path, wanted in (("/x", status), ("/open", 200)):
+        target = f"/first/redirect/302?https://jwt.shop.test{path}"
+        assert ask(site, envoy, None, target).status == 401
+        answer = ask(site, envoy, ISSUER.token(), target)
+        assert answer.status == wanted
+        assert wanted != 200 or answer.seen.path == path
+
+
 def test_hosts_keep_their_providers_apart(site: World, envoy: Envoy) -> None:
     """Of one name, behind one certificate: over a connection to one host the other is not to be had."""
     proxy(site, local())
