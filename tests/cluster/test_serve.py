@@ -132,6 +132,7 @@ def test_an_ingressroute_is_served_told_and_counted(api: Api, serving: Serving, 
     wait_for("good.test", 200)
     for one, says in ((good, "valid IngressRoute"), (bad, "Service [nothing:80] is invalid or missing")):
         api.wait_for(one, lambda found, says=says: found.get("status", {}).get("description") == says)
+    wait_until(lambda: events(api, bad))
     metrics = serving.metrics()
     assert metrics['contour_ingressroute_total{namespace="shop"}'] == 2
     assert metrics['contour_ingressroute_valid_total{namespace="shop",vhost="good.test"}'] == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.dag.world import Mapping, ingress, root, service
+from tests.dag.world import Mapping, ingress, ingressroute, root, service
 
 from contour.api.decode import decode
 from contour.api.meta import ObjectRef, Ref
@@ -124,6 +124,22 @@ def test_errors_that_the_object_does_not_show_yet_are_news() -> None:
     assert found is not None
     assert found.news == ()
     assert written(found)["conditions"][0]["status"] == "True"
+
+
+def test_the_description_of_an_ingressroute_is_news_unless_it_is_valid() -> None:
+    site = Site()
+    key = ObjectRef("IngressRoute", "shop", "a")
+    route = ingressroute("a", "a.test")
+    site.apply(versioned(route, "7"))
+    error = Finding("IngressRouteError", "Invalid", "Service [web:80] is invalid or missing")
+    found = site.patch(key)
+    assert found is not None
+    assert found.news == (error,)
+    assert site.apply(versioned(route, "8", written(found))) == {}
+    site.apply(service())
+    found = site.patch(key)
+    assert found is not None
+    assert (found.status["description"], found.news) == ("valid IngressRoute", ())
 
 
 def test_an_ingress_has_an_address_and_no_condition() -> None:

@@ -10,10 +10,12 @@ from typing import Any
 
 import msgspec
 
+from contour.api.heptio import IngressRoute
 from contour.api.meta import ObjectRef
 from contour.dag.verdict import Finding
 from contour.reactive import Collection, Engine, Read
 from contour.status.conditions import observed
+from contour.status.ingressroute import VALID
 from contour.status.plan import Status
 from contour.store import Store
 
@@ -42,7 +44,8 @@ def attach(engine: Engine, store: Store, statuses: Collection[ObjectRef, Status]
         changes = differences(wanted, stands)
         if not changes:
             return None
-        return Patch(seen.resource_version, seen.uid, changes, _news(changes, stands))
+        news = _described(changes, wanted) if key.kind == IngressRoute.kind else _news(changes, stands)
+        return Patch(seen.resource_version, seen.uid, changes, news)
 
     return engine.collection("status patches", (statuses,), patch)
 
@@ -82,6 +85,13 @@ def _timeless(item: Any) -> Any:
 def _news(changes: Mapping[str, Any], stands: Mapping[str, Any]) -> tuple[Finding, ...]:
     known = set(_errors(stands))
     return tuple(dict.fromkeys(error for error in _errors(changes) if error not in known))
+
+
+def _described(changes: Status, wanted: Status) -> tuple[Finding, ...]:
+    """The same of an IngressRoute, whose one error is its description."""
+    if "description" not in changes or wanted["currentStatus"] == VALID:
+        return ()
+    return (Finding("IngressRouteError", wanted["currentStatus"].capitalize(), changes["description"]),)
 
 
 def _errors(status: Mapping[str, Any]) -> Iterable[Finding]:
