@@ -60,8 +60,8 @@ def test_an_extension_service_that_the_configuration_names_and_that_is_not_there
     config.write_text("tracing: {extensionService: ops/collector}\nrateLimitService: {extensionService: limits}\n")
     done = contour("-c", str(config), "--strict", stdin=f"{PROXY}---{SERVICE}")
     assert done.stderr.splitlines() == [
-        "error getting extension service ops/collector: not found",
         "error getting extension service default/limits: not found",
+        "error getting extension service ops/collector: not found",
     ]
     assert done.returncode == 2
 

@@ -51,6 +51,14 @@ ports: [{{port: {port}}}]
 """
 
 
+COLLECTOR = """\
+apiVersion: projectcontour.io/v1alpha1
+kind: ExtensionService
+metadata: {name: collector, namespace: shop}
+spec: {protocol: h2c, services: [{name: one, port: 80}]}
+"""
+
+
 def host(name: str, service: str) -> str:
     return HOST.format(name=name, service=service)
 
@@ -243,6 +251,22 @@ def test_pages_where_the_configuration_file_says(folder: Path, tmp_path: Path) -
         assert one.stats[1] == stats
         assert get(one.stats, "any", "/stats").status == 200
         assert get(("127.0.0.1", admin), "any", "/ready").status == 200
+
+
+def test_what_the_configuration_file_names_and_is_not_there(folder: Path, tmp_path: Path) -> None:
+    """It is told, again when it is gone again; the rest is served."""
+    config = tmp_path / "config.yaml"
+    config.write_text("tracing: {extensionService: shop/collector}\n")
+    text = "error getting extension service shop/collector: not found"
+    with Running(folder, "-c", str(config)) as run:
+        assert answers(run, "a") == "one"
+        run.wait_for(text, 30)
+        more = folder / "more.yaml"
+        more.write_text(COLLECTOR + "---\n" + host("b", "two"))
+        until(lambda: answers(run, "b") == "two", 30)
+        since = len(run.lines)
+        more.unlink()
+        run.wait_for(text, 30, since=since)
 
 
 def test_access_logs_go_to_files(folder: Path, tmp_path: Path) -> None:

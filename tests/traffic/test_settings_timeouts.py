@@ -101,6 +101,22 @@ def test_the_longest_life_of_a_connection(tmp_path: Path, secure: bool) -> None:
         assert 0.55 < time.monotonic() - started < LATE
 
 
+@WAYS
+def test_how_long_a_client_may_take_to_close(short: World, tmp_path: Path, secure: bool) -> None:
+    """After an answer that ends the connection."""
+
+    def seconds(world: World) -> float:
+        with session(world, secure) as client:
+            assert client.raw(b"what\r\n\r\n").status == 400
+            started = time.monotonic()
+            until(client.closed, seconds=LATE)
+            return time.monotonic() - started
+
+    with configured(tmp_path, "timeouts: {delayed-close-timeout: 1500ms}") as patient:
+        assert seconds(patient) > 1.4
+    assert seconds(short) < LATE
+
+
 def test_timeouts_that_never_end(tmp_path: Path) -> None:
     """`infinity` switches off what has a default."""
     text = "timeouts: {connection-idle-timeout: infinity, stream-idle-timeout: infinite, request-timeout: infinity}"

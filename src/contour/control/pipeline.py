@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from contour.api.meta import ObjectRef, Ref
-from contour.control.settings import Settings
+from contour.control.settings import Settings, extensions
 from contour.dag.build import Graph
 from contour.envoy import classic, scoped
 from contour.envoy.resource import Resource, TypeUrl, Withheld
@@ -58,6 +58,13 @@ class Pipeline:
 
     def _attach(self, name: ShapeName) -> None:
         self._shapes[name] = _ATTACH[name](self.engine, self.graph, self.settings.envoy)
+
+    def missing_extensions(self) -> frozenset[Ref]:
+        """ExtensionServices that the settings name and that are not there. They may come later; until then
+        authorization lets nobody pass, and limits and traces are as if their service did not answer.
+        """
+        found = self.graph.extensions
+        return frozenset(ref for ref in extensions(self.settings) if found.get(ref) is None)
 
     def commit(self) -> ChangeSet:
         """Bring everything up to date with the store; see `contour.reactive.Engine.commit`."""

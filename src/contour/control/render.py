@@ -11,7 +11,7 @@ from typing import Any
 
 from contour.api.meta import Object
 from contour.control.pipeline import Pipeline, ShapeName
-from contour.control.settings import Settings, extension_missing, extensions
+from contour.control.settings import Settings, extension_missing
 from contour.envoy import pb
 from contour.envoy.resource import (
     CLUSTER,
@@ -67,7 +67,7 @@ def state(pipeline: Pipeline, shape: ShapeName, *, show_secrets: bool) -> State:
 
 def findings(pipeline: Pipeline) -> list[str]:
     """What is wrong with objects that have no place for it in their status (Ingress), and with the configuration."""
-    missing = [ref for ref in extensions(pipeline.settings) if pipeline.graph.extensions.get(ref) is None]
+    missing = sorted(pipeline.missing_extensions())
     found = {entry for _, host in pipeline.graph.hosts.items() for entry in host.findings}
     return [extension_missing(ref) for ref in missing] + [
         f"{key.kind} {key.namespace}/{key.name}: {finding.reason}: {finding.message}" for key, finding in sorted(found)

@@ -12,12 +12,13 @@ from typing import Any
 
 import msgspec
 
+from contour.api.meta import Ref
 from contour.control import ports
 from contour.control.directory import run_directory
 from contour.control.display import Display, display
 from contour.control.loop import Loop
 from contour.control.pipeline import Pipeline
-from contour.control.settings import Settings
+from contour.control.settings import Settings, extension_missing
 from contour.control.stopping import signals, until
 from contour.control.supervisor import Supervisor, find_envoy
 from contour.control.table import Hosts
@@ -75,6 +76,7 @@ class _Run:
         self._state = Folder()
         self._pipeline = Pipeline(settings)
         self._hosts = Hosts(self._pipeline)
+        self._missing: frozenset[Ref] = frozenset()
         self._display: Display = display(self._hosts)
         self._loop = Loop(self._pipeline, committed=self._committed, report=self._display.note)
         self._starts = asyncio.Event()
@@ -102,6 +104,10 @@ class _Run:
 
     def _committed(self, changes: ChangeSet) -> None:
         self._display.show(*self._hosts.update(changes))
+        missing = self._pipeline.missing_extensions()
+        for ref in sorted(missing - self._missing):
+            self._display.note(extension_missing(ref))
+        self._missing = missing
 
     async def _readiness(self) -> None:
         """Tell where Envoy serves, each time that it does."""

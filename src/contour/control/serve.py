@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import msgspec
 
-from contour.api.meta import ObjectRef
+from contour.api.meta import Ref
 from contour.control import ports
 from contour.control.health import Pages
 from contour.control.loop import Event, Loop
@@ -20,7 +20,7 @@ from contour.control.serve_leader import Leadership
 from contour.control.serve_log import Logger
 from contour.control.serve_options import Options
 from contour.control.serve_status import Statuses
-from contour.control.settings import Settings, extension_missing, extensions
+from contour.control.settings import Settings, extension_missing
 from contour.control.stopping import signals, until
 from contour.kube import config
 from contour.kube.client import Client, CredentialsError, Unreachable
@@ -78,6 +78,7 @@ class _Serve:
         self._server = Server(self._loop.hub_of)
         self._leadership = Leadership(client, options.election, self._statuses, log)
         self._built = asyncio.Event()
+        self._missing: frozenset[Ref] = frozenset()
         self._first: list[Event] | None = []  # until everything has been read
         self._watches = Watches(
             client,
@@ -114,15 +115,7 @@ class _Serve:
         if not self._watches.waiting_for:
             self._log.info("everything has been read", objects=len(self._first), context="kubernetes")
             first, self._first = self._first, None
-            self._say_what_is_missing(first)
             self._loop.submit(first)
-
-    def _say_what_is_missing(self, first: list[Event]) -> None:
-        """It may come later: until then authorization lets nobody pass, limits are those that failing open allows."""
-        there = {key for key, value in first if value is not None}
-        for ref in extensions(self._settings):
-            if ObjectRef("ExtensionService", *ref) not in there:
-                self._log.error(extension_missing(ref), context="configuration")
 
     def _notice(self, notice: Notice) -> None:
         tell = self._log.bind(context="kubernetes")
@@ -140,6 +133,10 @@ class _Serve:
 
     def _committed(self, changes: ChangeSet) -> None:
         self._built.set()
+        missing = self._pipeline.missing_extensions()
+        for ref in sorted(missing - self._missing):
+            self._log.error(extension_missing(ref), context="configuration")
+        self._missing = missing
         self._statuses.committed(changes)
 
     async def _serve_xds(self) -> None:
