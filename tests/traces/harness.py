@@ -8,6 +8,7 @@ reason; everything else is compared as in production.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -24,11 +25,13 @@ from contour.api.scalars import parse_timeout
 from contour.control.pipeline import Pipeline
 from contour.control.render import SECTIONS
 from contour.control.settings import Settings
+from contour.dag.graph import CircuitBreakers
+from contour.dag.options import HeaderDefaults, RateLimitService
 from contour.dag.options import Options as GraphOptions
-from contour.dag.options import RateLimitService
 from contour.envoy import pb
 from contour.envoy.filters import ext_authz, ratelimit
 from contour.envoy.options import Options as EnvoyOptions
+from contour.envoy.options import TLSParameters
 from contour.envoy.resource import Resource
 
 # Settings of the harness that have a counterpart of ours: where it is, and how the value is read.
@@ -43,6 +46,26 @@ def _authorization(value: Mapping[str, Any] | None) -> AuthorizationServer | Non
     return None if value is None else msgspec.convert(value, AuthorizationServer)
 
 
+def _limits(value: Mapping[str, int] | None) -> CircuitBreakers:
+    return msgspec.convert({_snake(name): limit for name, limit in (value or {}).items()}, CircuitBreakers)
+
+
+def _headers(value: Mapping[str, Any] | None) -> HeaderDefaults:
+    policy = value or {}
+    return HeaderDefaults(tuple(sorted((policy.get("Set") or {}).items())), tuple(policy.get("Remove") or ()))
+
+
+def _upstream_tls(value: Mapping[str, str] | None) -> TLSParameters | None:
+    """The harness sets no ciphers."""
+    if value is None:
+        return None
+    return TLSParameters(value["MinimumProtocolVersion"], value["MaximumProtocolVersion"], cipher_suites=())
+
+
+def _snake(name: str) -> str:
+    return re.sub("([A-Z])", r"_\1", name).lower()
+
+
 _GRAPH: Mapping[str, tuple[str, _Read]] = {
     "kubernetes_cache.RootNamespaces": ("root_namespaces", tuple),
     "kubernetes_cache.IngressClassNames": ("ingress_class_names", tuple),
@@ -52,9 +75,19 @@ _GRAPH: Mapping[str, tuple[str, _Read]] = {
     "HTTPProxyProcessor.ClientCertificate": ("client_certificate", _ref),
     "IngressProcessor.ClientCertificate": ("client_certificate", _ref),
     "ExtensionServiceProcessor.ClientCertificate": ("client_certificate", _ref),
+    "ExtensionServiceProcessor.GlobalCircuitBreakerDefaults": ("circuit_breakers", _limits),
+    "IngressProcessor.GlobalCircuitBreakerDefaults": ("circuit_breakers", _limits),
+    "HTTPProxyProcessor.GlobalCircuitBreakerDefaults": ("circuit_breakers", _limits),
+    "IngressProcessor.RequestHeadersPolicy": ("request_headers", _headers),
+    "HTTPProxyProcessor.RequestHeadersPolicy": ("request_headers", _headers),
+    "IngressProcessor.ResponseHeadersPolicy": ("response_headers", _headers),
+    "HTTPProxyProcessor.ResponseHeadersPolicy": ("response_headers", _headers),
     "HTTPProxyProcessor.GlobalExternalAuthorization": ("authorization", _authorization),
 }
+# Left out: ExtensionServiceProcessor.UpstreamTLS, which production never sets (httpproxy.md §5, quirk 17).
 _ENVOY: Mapping[str, tuple[str, _Read]] = {
+    "IngressProcessor.UpstreamTLS": ("upstream_tls", _upstream_tls),
+    "HTTPProxyProcessor.UpstreamTLS": ("upstream_tls", _upstream_tls),
     "ListenerProcessor.HTTPAddress": ("http_address", str),
     "ListenerProcessor.HTTPPort": ("http_port", int),
     "ListenerProcessor.HTTPSAddress": ("https_address", str),
@@ -148,6 +181,7 @@ class _Rules:
     # The harness tells hosts and listeners separately who is asked, and without an ExtensionService how long to wait.
     authorization: bool = True  # of the plain listener
     rate_limit_timeout: str = ""
+    upstream_tls: bool = False
 
     def applied(self, section: str, resource: Any) -> Any:
         if section == "listeners":
@@ -157,8 +191,8 @@ class _Rules:
             for host in resource.get("virtual_hosts", ()):
                 for route in host.get("routes", ()):
                     route.pop("metadata", None)  # it has no other
-        elif section == "clusters" and (socket := resource.get("transport_socket")):
-            # The harness sets no versions and ciphers for upstream TLS; here they are constants.
+        elif section == "clusters" and not self.upstream_tls and (socket := resource.get("transport_socket")):
+            # The harness sets no versions and ciphers for upstream TLS unless the case is about them.
             socket["typed_config"]["common_tls_context"].pop("tls_params", None)
         return resource
 
@@ -179,8 +213,9 @@ def _http_filters(listener: Any) -> Iterator[list[Any]]:
 def setup(config: Mapping[str, Any]) -> Setup:
     """Translate the `config` (or `setup`) of a case."""
     found = dict(_flat(config))
-    graph = {name: read(found[key]) for key, (name, read) in _GRAPH.items() if key in found}
-    envoy = {name: read(found[key]) for key, (name, read) in _ENVOY.items() if key in found}
+    graph = {name: read(found[key]) for key, (name, read) in _GRAPH.items() if found.get(key) is not None}
+    envoy = {name: read(found[key]) for key, (name, read) in _ENVOY.items() if found.get(key) is not None}
+    graph["headers_apply_to_ingress"] = bool(found.get("IngressProcessor.RequestHeadersPolicy"))
     if service := _rate_limit_service(*(found.get(key) for key in _RATE_LIMIT_SERVICE)):
         graph["rate_limit_service"] = service
     known = {*_GRAPH, *_ENVOY, *_WITHOUT_EFFECT, *_RATE_LIMIT_SERVICE}
@@ -199,6 +234,7 @@ def setup(config: Mapping[str, Any]) -> Setup:
         rules=_Rules(
             source_metadata="HTTPProxyProcessor.SetSourceMetadataOnRoutes" in found,
             authorization=found.get("listener_config.GlobalExternalAuthConfig") is not None,
+            upstream_tls=any(key.endswith(".UpstreamTLS") and value for key, value in found.items()),
             rate_limit_timeout=(found.get("listener_config.RateLimitConfig") or {})
             .get("ExtensionServiceConfig", {})
             .get("Timeout", ""),
