@@ -91,6 +91,7 @@ def test_scoped_is_one_delta_stream() -> None:
     assert config["stats_config"]["stats_matcher"]["exclusion_list"]["patterns"] == [
         {"contains": ".lb_subsets_"},
         {"contains": ".lb_zone_"},
+        {"safe_regex": {"regex": r"(cluster|sds)\..*\.update_duration"}},
     ]
     assert config["stats_flush_on_admin"] is True
     assert config["static_resources"]["clusters"][0]["type"] == "STATIC"
