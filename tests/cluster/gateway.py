@@ -111,9 +111,14 @@ class Gateway:
                     status=answer.status, headers=[(name, answer.headers[name]) for name in _RETURNED if name in answer.headers]
                 )  # fmt: skip
                 await response.prepare(request)
-                async for chunk in answer.content.iter_any():
-                    await flows.wait()
-                    await response.write(chunk)
+                try:
+                    async for chunk in answer.content.iter_any():
+                        await flows.wait()
+                        await response.write(chunk)
+                finally:
+                    # Left in the middle: a farewell in TLS would wait for a server that may be dead.
+                    if answer.connection is not None and answer.connection.transport is not None:
+                        answer.connection.transport.abort()
                 await response.write_eof()
                 return response
         except (aiohttp.ClientError, OSError):
