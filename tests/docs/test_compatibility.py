@@ -38,6 +38,7 @@ PROOFS = {
     "`permitInsecure` routes ask": "tests/traffic/test_policies_jwt.py::test_over_plain_http_nobody_asks",
     "a route that requires an undefined": "jwt-provider-not-defined",
     "key sets of one scheme": "tests/traffic/test_policies_jwt.py::test_one_tenant_s_server_is_not_another_one_s",
+    "over connections that are open when keys": "tests/traffic/test_policies_jwt.py::test_connections_that_are_held",
     "a key set, or the URI of one": "jwt-servers-that-envoy-refuses",
     "`remoteJWKS.uri` may": "tests/dag/policy/test_jwt.py::test_a_server_on_envoy_s_own_machine",
     "a host that checks clients": "tests/traffic/test_tls_clients.py::test_nobody_is_checked_against_nothing",

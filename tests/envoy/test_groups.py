@@ -71,6 +71,7 @@ def test_a_group_s_name_is_readable_and_fits_into_a_key() -> None:
     [
         ("client_validation", ClientValidation(optional=True)),
         ("jwt_providers", (JwtProvider("a", LocalKeys(Ref("shop", "keys"), "jwks")),)),
+        ("key_sets", ("0123456789abcdef",)),
         ("cookie_rewrites", True),
         ("authorization", Authorization(Ref("shop", "auth"))),
         ("tcp", "db.test"),

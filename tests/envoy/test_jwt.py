@@ -1,16 +1,22 @@
-"""URLs of key sets that Envoy's filter takes: the wrong guess would cost everybody's listener (envoy.md §2)."""
+"""Key sets and the chains that they are part of: URLs that Envoy takes (the wrong guess would cost everybody's listener),
+and what a rotation moves (envoy.md §2).
+"""
 
 from __future__ import annotations
 
 import string
 
 import pytest
+from tests.dag.world import Mapping, root, secret, service, serving, to
+from tests.envoy.site import Site
 
 from contour.dag import graph
 from contour.envoy import pb
 from contour.envoy.filters import jwt_authn
 from contour.envoy.jwt import takes_uri
+from contour.envoy.resource import LISTENER, SCOPED_ROUTE
 from contour.testing.envoy import validate
+from contour.testing.jwks import Issuer
 
 # All that may stand in a path, query or fragment, but for what ends it.
 VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F))
@@ -64,3 +70,48 @@ def test_every_character_in_a_host() -> None:
     """Those that are taken in one are letters, digits, points, dashes."""
     taken = [char for char in VISIBLE if takes_uri(f"http://a{char}b/")]
     assert set(taken) == {*string.ascii_letters, *string.digits, *".-/?@"}
+
+
+# --- rotation -------------------------------------------------------------------------------------------------------
+
+
+def host(name: str, key: str) -> Mapping:
+    provider = {"name": "a", "default": True, "localJWKS": {"secretName": "keys", "key": key}}
+    virtualhost = {"tls": {"secretName": "cert"}, "jwtProviders": [provider]}
+    return root(name, f"{name}.shop.test", virtualhost=virtualhost, routes=[to("web")])
+
+
+def key_sets(**texts: bytes) -> Mapping:
+    return secret("keys", "Opaque", **texts)
+
+
+def test_a_rotation_moves_the_hosts_of_that_key_set_alone() -> None:
+    """So that nobody is let in any more by an old key, over a connection that is held."""
+    one, two = Issuer().key_set(), Issuer().key_set()
+    site = Site(
+        service(),
+        serving("cert", "x.shop.test", "y.shop.test"),
+        key_sets(one=one, two=two),
+        host("x", "one"),
+        host("y", "two"),
+    )
+    before = {name: chain.name for name, chain in site.chains().items()}
+    site.apply(key_sets(one=Issuer().key_set(), two=two))
+    after = {name: chain.name for name, chain in site.chains().items()}
+    assert before.keys() == after.keys() == {"x.shop.test", "y.shop.test"}
+    assert after["y.shop.test"] == before["y.shop.test"]
+    assert after["x.shop.test"] != before["x.shop.test"]
+    new, gone = site.changed(SCOPED_ROUTE)
+    assert f"{after['x.shop.test'].partition('/')[0]}/x.shop.test" in new
+    assert f"{before['x.shop.test'].partition('/')[0]}/x.shop.test" in gone
+    assert not any("y.shop.test" in scope for scope in new | gone)
+
+
+def test_what_is_no_other_key_moves_nobody() -> None:
+    keys = Issuer().key_set()
+    site = Site(service(), serving("cert", "*.shop.test"), key_sets(one=keys), host("x", "one"))
+    with_more = keys.replace(b'"kty"', b'"x5t": "AA", "kty"').replace(b", ", b" ,\n ")
+    for same in (key_sets(one=keys, two=Issuer().key_set()), key_sets(one=with_more)):
+        site.apply(same)
+        assert site.changed(LISTENER) == (set(), set())
+        assert site.changed(SCOPED_ROUTE) == (set(), set())

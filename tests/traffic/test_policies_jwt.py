@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,45 @@ def test_keys_are_rotated(site: World, envoy: Envoy) -> None:
     assert [ask(site, envoy, one.token()).status for one in (ISSUER, later)] == [200, 401]
     site.secret("shop/keys", "Opaque", {"jwks": later.key_set()})
     assert [ask(site, envoy, one.token()).status for one in (ISSUER, later)] == [401, 200]
+
+
+@pytest.mark.parametrize("fqdn", ["jwt.shop.test", "*.wild.test"])
+def test_connections_that_are_held(site: World, fqdn: str) -> None:
+    """Over one whose chain has other keys or other rules the host is no longer to be had: clients come again (421)."""
+    host = fqdn.replace("*", "a")
+    proxy(site, fqdn=fqdn)
+    proxy(site, local("a", "other"), fqdn="beside.shop.test")
+    address = site.opened(site.envoys[0], host)
+
+    def told(client: Http1 | Http2, *issuers: Issuer) -> tuple[int, ...]:
+        tokens = [[("authorization", f"Bearer {one.token()}")] for one in issuers]
+        return tuple(client.request("GET", host, "/", headers).status for headers in ([], *tokens))
+
+    with ExitStack() as stack:
+
+        def connections() -> list[Http1 | Http2]:
+            one = stack.enter_context(Http1(clients.connect(address, sni=host)))
+            return [one, stack.enter_context(Http2(clients.connect(address, sni=host, alpn="h2")))]
+
+        beside = stack.enter_context(Http1(clients.connect(address, sni="beside.shop.test")))
+        token = [("authorization", f"Bearer {OTHER.token()}")]
+        assert beside.get("beside.shop.test", "/", token).status == 200
+        free = connections()
+        assert {told(one) for one in free} == {(200,)}
+        proxy(site, local(), fqdn=fqdn)
+        assert {told(one, ISSUER) for one in free} == {(421, 421)}
+        asked = connections()
+        assert {told(one, ISSUER) for one in asked} == {(401, 200)}
+        later = Issuer(key_id="next")
+        site.secret("shop/keys", "Opaque", {"jwks": later.key_set(), "other": OTHER.key_set()})
+        assert {told(one, ISSUER, later) for one in asked} == {(421, 421, 421)}
+        rotated = connections()
+        assert {told(one, ISSUER, later) for one in rotated} == {(401, 401, 200)}
+        proxy(site, local(issuer="https://else.test"), fqdn=fqdn)
+        assert {told(one, later) for one in rotated} == {(421, 421)}
+        # Nobody else's connection is touched: the host beside it has another key set of the same Secret.
+        assert beside.get("beside.shop.test", "/", token).status == 200
+        assert not beside.closed()
 
 
 @pytest.mark.parametrize(("forward", "status"), [("true", 200), ("false", 401)])

@@ -6,7 +6,9 @@ group's chain accepted reaches only hosts of that group.
 
 Whatever else shapes a chain becomes a field of `Group`: with a default that is what most hosts have, set from the host
 in `_group`, read where `contour.envoy.scoped` builds the chain. A value is a frozen struct (with `omit_defaults`), a
-tuple or a scalar, and never the content of a Secret: refer to it. The group's name covers every field that is not the
+tuple or a scalar, and never the content of a Secret: refer to it. (Of a key set there is a digest, too: its keys are
+part of the chain, and over a connection whose chain has others, revoked ones perhaps, the host is not to be had.) The
+group's name covers every field that is not the
 default, so that hosts which do not use a feature keep their group, their chain and their connections when the feature
 comes.
 
@@ -39,16 +41,19 @@ from contour.dag.graph import (
     Forward,
     Host,
     JwtProvider,
+    LocalKeys,
     RemoteKeys,
     Route,
     SecureVirtualHost,
 )
 from contour.dag.policy import authorization
 from contour.dag.secrets import ServingSecret
+from contour.envoy.keysets import usable
 from contour.envoy.options import Options
 from contour.reactive import Collection, Derived, Engine, Index, Read
 
 _DAY = len("2026-01-31")
+_DIGEST = 16  # hexadecimal digits
 _UNSAFE = re.compile(r"[^a-z0-9.-]")  # in a scope key: `:` ends it, `/` ends the group, `%` begins a format
 
 
@@ -60,6 +65,7 @@ class Group(NamedTuple):
     max_tls: str
     client_validation: ClientValidation | None = None
     jwt_providers: tuple[JwtProvider, ...] = ()
+    key_sets: tuple[str, ...] = ()  # digests of those that are in Secrets, in the order of the providers
     cookie_rewrites: bool = False
     authorization: Authorization | None = None
     tcp: str = ""  # the host whose connections are proxied as such
@@ -173,12 +179,16 @@ class Groups:
         host = self.host(read, name)
         if host is None or host.https is None or not _is_server_name(name) or _trusts_nobody(host.https):
             return None
-        group = _group(name, host.https, self._options)
+        group = _group(name, host.https, self._key_sets(read, host.https), self._options)
         wildcard = _covering(name) if not group.tcp else None
         covered = wildcard and group.secret and read(self._named, (group.secret, wildcard))
         root = host.roots[0] if host.roots else None
         fallback = _fallback_group(host.https, self._options) if not group.tcp else None
         return Member(group, wildcard if wildcard and covered else name, host.created or "", root, fallback)
+
+    def _key_sets(self, read: Read, host: SecureVirtualHost) -> tuple[str, ...]:
+        found = [one.keys for one in host.jwt_providers if isinstance(one.keys, LocalKeys)]
+        return tuple(_digest(self._graph.key_set(read, keys)) for keys in found)
 
     def _owner(self, read: Read, server_name: str) -> Group | None:
         """The group that configures the name as a host, else the one with the oldest root object."""
@@ -241,7 +251,7 @@ def _trusts_nobody(host: SecureVirtualHost) -> bool:
     return not clients.unchecked or clients.crl_secret is not None
 
 
-def _group(name: str, host: SecureVirtualHost, options: Options) -> Group:
+def _group(name: str, host: SecureVirtualHost, key_sets: tuple[str, ...], options: Options) -> Group:
     tcp = name if host.tcp_proxy is not None else ""
     if host.secret is None:
         return Group(None, "", "", tcp=tcp)
@@ -251,6 +261,7 @@ def _group(name: str, host: SecureVirtualHost, options: Options) -> Group:
         min(options.max_tls, host.max_tls),
         client_validation=host.client_validation,
         jwt_providers=tuple(_by_reference(provider) for provider in host.jwt_providers),
+        key_sets=key_sets,
         authorization=host.authorization,
         cookie_rewrites=any(_rewrites_cookies(route) for route in host.routes),
         tcp=tcp,
@@ -279,6 +290,12 @@ def _by_reference(provider: JwtProvider) -> JwtProvider:
     validation = msgspec.structs.replace(keys.cluster.validation, ca=b"")
     cluster = msgspec.structs.replace(keys.cluster, validation=validation)
     return msgspec.structs.replace(provider, keys=msgspec.structs.replace(keys, cluster=cluster))
+
+
+def _digest(key_set: bytes | None) -> str:
+    """Of the keys that are sent; "" if there is none."""
+    keys = usable(key_set) if key_set is not None else None
+    return hashlib.sha256(keys).hexdigest()[:_DIGEST] if keys is not None else ""
 
 
 def _rewrites_cookies(route: Route) -> bool:
