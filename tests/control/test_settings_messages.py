@@ -261,6 +261,18 @@ def test_what_is_no_yaml_says_where() -> None:
     [
         ("network: {admin-port: 70000}", "invalid network.admin-port port 70000, must be in the range 1-65535"),
         (
+            'policy: {request-headers: {set: {X-A: "a\\nb"}}}',
+            'invalid value of header "X-A" in policy.request-headers.set, must be one line of at most 16384 bytes',
+        ),
+        (
+            "policy: {response-headers: {remove: [Via, Host]}}",
+            'invalid header name "Host" in policy.response-headers.remove, it cannot be removed',
+        ),
+        (
+            "metrics: {envoy: {address: '::1%lo'}}",
+            'invalid metrics listener address "::1%lo", must be an IP address',
+        ),
+        (
             "metrics: {envoy: {address: localhost}}",
             'invalid metrics listener address "localhost", must be an IP address',
         ),

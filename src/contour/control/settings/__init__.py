@@ -67,7 +67,7 @@ def load(file_text: str, flags: Flags = NO_FLAGS, *, contour_namespace: str | No
     spec = _complete(file, flags, contour_namespace)
     watch_namespaces = comma_list(flags.watch_namespaces)
     graph, options = result.graph_options(spec), result.envoy_options(spec)
-    envoychecks.check(options)
+    envoychecks.check(options, graph)
     services.check(graph)
     if watch_namespaces:
         _check_watched(graph, frozenset(watch_namespaces))

@@ -14,32 +14,49 @@ import msgspec
 from contour.api.scalars import quote
 from contour.control.settings.error import SettingsError
 from contour.dag.graph import ExtensionFacts
+from contour.dag.options import HeaderDefaults
+from contour.dag.options import Options as GraphOptions
 from contour.envoy.options import Options
 
 _MAX_PORT = 65535
 _MAX_STREAMS = 2**31 - 1
 _MAX_SECONDS = (2**63 - 1) // 1_000_000_000 - 1  # of a duration, which Envoy counts in nanoseconds
 _SECOND = 1_000_000_000
+_MAX_HEADER = 16384  # bytes
+_UNPRINTABLE = frozenset("\0\r\n")
 
 
-def check(options: Options) -> None:
+def check(options: Options, graph: GraphOptions) -> None:
     """Raises SettingsError."""
-    for problem in (*_endpoints(options), *_durations(options), *_limits(options), *_tracing(options)):
+    for problem in (
+        *_endpoints(options),
+        *_durations(options),
+        *_limits(options),
+        *_tracing(options),
+        *_headers("request-headers", graph.request_headers),
+        *_headers("response-headers", graph.response_headers),
+    ):
         raise SettingsError(problem)
 
 
 def _endpoints(options: Options) -> Iterator[str]:
     taken: dict[tuple[str, int], str] = {}
     for name, address, port in _listeners(options):
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
+        if not _is_address(address):
             yield f"invalid {name} address {quote(address)}, must be an IP address"
         if not 1 <= port <= _MAX_PORT:
             yield f"invalid {name} port {port}, must be in the range 1-{_MAX_PORT}"
         other = taken.setdefault((address, port), name)
         if other != name:
             yield f"invalid {name} address and port: {address}:{port} is that of the {other}"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text  # a zone, which Envoy does not know
 
 
 def _listeners(options: Options) -> Iterator[tuple[str, str, int]]:
@@ -82,3 +99,16 @@ def _tracing(options: Options) -> Iterator[str]:
         written = msgspec.structs.replace(options.tracing, pod_detail=False)  # whose tags are not in the file
         for violation in rules.violations(tracing.message(written, ExtensionFacts())):
             yield f"invalid tracing: {violation.path}: {violation.text}"
+
+
+def _headers(key: str, headers: HeaderDefaults) -> Iterator[str]:
+    """They are part of every route: none would be served."""
+    for name, value in headers.set:
+        if not _UNPRINTABLE.isdisjoint(value) or len(value.encode()) > _MAX_HEADER:
+            yield (
+                f"invalid value of header {quote(name)} in policy.{key}.set, "
+                f"must be one line of at most {_MAX_HEADER} bytes"
+            )
+    for name in headers.remove:
+        if name.lower() == "host":
+            yield f"invalid header name {quote(name)} in policy.{key}.remove, it cannot be removed"
