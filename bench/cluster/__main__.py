@@ -75,14 +75,14 @@ def measure(rig: Rig, wanted: list[str], status_limit: float, result: dict[str, 
         say(f"{name} …")
         window, started = rig.window(), time.monotonic()
         try:
-            done[name] = SCENARIOS[name](rig)
+            found = SCENARIOS[name](rig)
         except Exception:
             say(rig.controller.tail())
             raise
         took = time.monotonic() - started
         # S9 replaces the processes that a window looks at.
         cpu = None if name == "S9" else window.end()
-        done[name] |= {"took_s": round(took, 1), "cpu_s": cpu, "memory_mb": rig.memory()}
+        done[name] = {"took_s": round(took, 1), "cpu_s": cpu, "memory_mb": rig.memory()} | found
 
 
 def first(rig: Rig, status_limit: float) -> dict[str, Any]:

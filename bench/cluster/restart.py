@@ -20,6 +20,7 @@ LIMIT = 300.0
 def restart(rig: Rig) -> dict[str, Any]:
     sampled = [workload.fqdn(number) for number in range(0, rig.hosts, max(1, rig.hosts // SAMPLED))]
     cold = [_cold(rig, sampled) for _ in range(COLD)]
+    memory = [one["memory_mb"] for one in cold]
     kills = [_kill(rig, sampled) for _ in range(KILLS)]
     failed: dict[str, int] = {}
     for one in kills:
@@ -31,6 +32,7 @@ def restart(rig: Rig) -> dict[str, Any]:
         "kill_failed": failed,
         "kill_requests": sum(one["requests"] for one in kills),
         "new_host_served_after_ms": spread([one["seconds"] for one in kills]),
+        "memory_mb": {name: max(one[name] for one in memory) for name in memory[0]},
     }
 
 
@@ -44,8 +46,9 @@ def _cold(rig: Rig, sampled: list[str]) -> dict[str, Any]:
     at = rig.prober.all(sampled, LIMIT)
     if at is None:
         raise TimeoutError(f"not all hosts are served {LIMIT:g} s after a start: {rig.controller.tail()}")
+    memory = rig.memory()  # before each host has a connection of its own to its pods
     everyone = rig.prober.survey([workload.fqdn(number) for number in range(rig.hosts)])
-    return {"seconds": at - started, "not_200": rig.hosts - everyone.get("200", 0)}
+    return {"seconds": at - started, "not_200": rig.hosts - everyone.get("200", 0), "memory_mb": memory}
 
 
 def _kill(rig: Rig, sampled: list[str]) -> dict[str, Any]:
