@@ -64,3 +64,26 @@ def test_a_rate_limit_service_has_a_domain() -> None:
     service = load("rateLimitService: {extensionService: a/b}").graph.rate_limit_service
     assert service is not None
     assert service.domain == "contour"
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "message"),
+    [
+        ("[{}]", "descriptors[0]: actions: "),
+        (
+            "[{entries: [{remoteAddress: {}}]}, {entries: [{genericKey: {key: k}}]}]",
+            "descriptors[1]: actions[0].generic",
+        ),
+        (
+            "[{entries: [{requestHeaderValueMatch: {value: v, headers: [{name: X-A, regex: '('}]}}]}]",
+            "descriptors[0].entries[0].requestHeaderValueMatch: X-A: ",
+        ),
+    ],
+    ids=["no-entries", "no-value", "expression"],
+)
+def test_a_default_policy_that_envoy_would_refuse(descriptors: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(
+            f"rateLimitService: {{extensionService: a/b, defaultGlobalRateLimitPolicy: {{descriptors: {descriptors}}}}}"
+        )
+    assert str(caught.value).startswith(f"invalid rateLimitService.defaultGlobalRateLimitPolicy.{message}")

@@ -130,7 +130,12 @@ def test_the_manifests_of_the_readme(tmp_path: Path) -> None:
             (tmp_path / f"{name}.yaml").write_text(text)
         with Running(tmp_path) as run:
             assert get(run.http, "shop.localhost").backend == "web"
-            assert {get(run.http, "shop.localhost", "/cart").backend for _ in range(60)} == {"v1", "v2"}
+            seen: set[str | None] = set()
+            for _ in range(300):  # one in ten goes to v2: by chance none of sixty did
+                seen.add(get(run.http, "shop.localhost", "/cart").backend)
+                if len(seen) > 1:
+                    break
+            assert seen == {"v1", "v2"}
 
 
 @pytest.mark.traffic
