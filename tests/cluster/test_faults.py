@@ -278,6 +278,8 @@ def test_an_envoy_is_killed(untouched: Scene) -> None:
 
 def test_a_process_that_is_frozen_for_longer_than_its_lease(untouched: Scene) -> None:
     """For it the clocks jump: it finds that it leads no more before it writes, and leads again."""
+    leads = 'leader_election_master_status{name="leader-elect"}'
+    wait_until(lambda: untouched.serving.metrics()[leads] == 1, 20)
     since = len(untouched.serving.lines)
     untouched.serving.process.send_signal(signal.SIGSTOP)
     untouched.edit()
