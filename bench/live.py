@@ -179,7 +179,7 @@ class Bench:
     async def switches(self) -> dict[str, int]:
         """A route's backend becomes another, new service each time, and the old one goes."""
         number = self.hosts - 1
-        await self.prober.ask("load", port=self.ports.http_port, host=objects.fqdn(number), rate=RATE)
+        await self.prober.ask("load", port=self.ports.http_port, hosts=[objects.fqdn(number)], rate=RATE)
         previous = None
         for turn in range(SWITCHES):
             fresh = self.hosts + 1000 + turn

@@ -6,6 +6,7 @@ Reads one JSON command a line, answers with one. Times are `time.monotonic()`, w
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import socket
 import ssl
@@ -79,12 +80,12 @@ def watch(port: int, host: str, status: int, header: str, tls: bool) -> dict[str
 
 
 class Load:
-    """A steady rate of requests for one host until it is stopped; counts what was answered."""
+    """Requests at a steady rate, to one host after the other, until it is stopped; counts what was answered."""
 
-    def __init__(self, port: int, host: str, rate: int) -> None:
+    def __init__(self, port: int, hosts: list[str], rate: int) -> None:
         self._answers: Counter[str] = Counter()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(port, host, rate))
+        self._thread = threading.Thread(target=self._run, args=(port, hosts, rate))
         self._thread.start()
 
     def stop(self) -> dict[str, int]:
@@ -92,10 +93,12 @@ class Load:
         self._thread.join()
         return dict(self._answers)
 
-    def _run(self, port: int, host: str, rate: int) -> None:
+    def _run(self, port: int, hosts: list[str], rate: int) -> None:
         client = None
         due = time.monotonic()
-        while not self._stop.is_set():
+        for host in itertools.cycle(hosts):
+            if self._stop.is_set():
+                return
             try:
                 client = client or Client(port)
                 self._answers[str(client.get(host)[0])] += 1

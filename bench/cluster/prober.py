@@ -6,18 +6,16 @@ it is to measure. Reads one JSON command a line. `Prober` is the other end.
 
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from bench.cluster.workload import index_of
-from bench.prober import Client
+from bench.prober import Client, Load
 
 PAUSE = 0.001
 # After the first answer as asked: a data path that is half there shows by going back.
@@ -134,36 +132,6 @@ def all_of(port: int, hosts: list[str], limit: float) -> dict[str, Any]:
     if client:
         client.close()
     return {"at": at}
-
-
-class Load:
-    """Requests at a steady rate, to one host after the other, until it is stopped."""
-
-    def __init__(self, port: int, hosts: list[str], rate: int) -> None:
-        self._answers: Counter[str] = Counter()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(port, hosts, rate))
-        self._thread.start()
-
-    def stop(self) -> dict[str, int]:
-        self._stop.set()
-        self._thread.join()
-        return dict(self._answers)
-
-    def _run(self, port: int, hosts: list[str], rate: int) -> None:
-        client = None
-        due = time.monotonic()
-        for host in itertools.cycle(hosts):
-            if self._stop.is_set():
-                return
-            try:
-                client = client or Client(port)
-                self._answers[str(client.get(host)[0])] += 1
-            except OSError as error:
-                self._answers[type(error).__name__] += 1
-                client = None
-            due += 1 / rate
-            time.sleep(max(0.0, due - time.monotonic()))
 
 
 def survey(port: int, hosts: list[str]) -> dict[str, int]:
