@@ -21,6 +21,12 @@ _FORMATTERS = {
 _OPERATOR = re.compile(r"%([A-Z0-9_]+)")
 
 
+def tells_origins(log: AccessLog) -> bool:
+    """Whether a line may say what only a route's metadata knows."""
+    formats = (log.text, *(text for _, text in log.fields))
+    return log.level != "disabled" and any("METADATA(ROUTE" in text for text in formats)
+
+
 @cache
 def file_logs(path: str, log: AccessLog) -> tuple[pb.AccessLog, ...]:
     """The log of a connection manager or TCP proxy; none if logs are switched off."""

@@ -15,6 +15,7 @@ from contour.dag.build import Graph
 from contour.dag.secrets import ServingSecret, envoy_accepts
 from contour.dag.verdict import Invalid
 from contour.envoy import (
+    accesslog,
     client_certificates,
     config_source,
     extensions,
@@ -77,7 +78,9 @@ def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
         ENDPOINTS: upstreams.assignments(engine, graph_, refusals.drop_names, weighed=True),
         SECRET: _secrets(engine, graph_, options),
         LISTENER: listeners,
-        SCOPED_ROUTE: _Scopes(engine, graph_, groups, providers).resources,
+        SCOPED_ROUTE: _Scopes(
+            engine, graph_, groups, providers, origins=accesslog.tells_origins(options.access_log)
+        ).resources,
         RUNTIME: runtime.attach(engine, options, listeners),
     }
 
@@ -88,7 +91,8 @@ def attach(engine: Engine, graph_: Graph, options: Options) -> Shape:
 class _Scopes:
     """The scopes of all groups. A scope's name is its key; host names in it are in lower case."""
 
-    def __init__(self, engine: Engine, graph_: Graph, groups: Groups, providers: Providers) -> None:
+    def __init__(self, engine: Engine, graph_: Graph, groups: Groups, providers: Providers, *, origins: bool) -> None:
+        self._origins = origins
         self._hosts = graph_.hosts
         self._groups = groups
         self._providers = providers
@@ -126,7 +130,7 @@ class _Scopes:
             return scopes.elsewhere(name)
         if group != selection.HTTP and (refusal := self._refusal(read, served[0])):
             return Withheld(name, refusal, served[0].roots)
-        return scopes.exact(name, *served, secure=group != selection.HTTP)
+        return scopes.exact(name, *served, secure=group != selection.HTTP, origins=self._origins)
 
     def _of_wildcards(self, read: Read, name: str, group: str) -> Resource:
         plain = group == selection.HTTP
@@ -148,7 +152,7 @@ class _Scopes:
         if group != selection.HTTP and (refusal := self._refusal(read, served[0])):
             return Withheld(name, refusal, served[0].roots)
         scope = f"{group}/{_ANY_HOST}"
-        piece = scopes.wildcard(scope, *served, secure=group != selection.HTTP)
+        piece = scopes.wildcard(scope, *served, secure=group != selection.HTTP, origins=self._origins)
         return Withheld(name, piece.reason, piece.objects) if isinstance(piece, Refusal) else piece
 
     def _refusal(self, read: Read, host: graph.Host) -> str | None:

@@ -23,9 +23,11 @@ _MAPPED_BITS = 96  # of an IPv6 address before an IPv4 address in it (RFC 4291 Â
 _AUTHORITY = ":authority"
 
 
-def exact(scope: str, host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -> Resource | Withheld:
-    """Of one host. Over TLS a request for any other host on the connection is misdirected."""
-    message = _checked(host, routes, secure=secure)
+def exact(
+    scope: str, host: graph.Host, routes: Sequence[graph.Route], *, secure: bool, origins: bool
+) -> Resource | Withheld:
+    """Of one host. Over TLS a request for any other host on the connection is misdirected. `origins`: see `route`."""
+    message = _checked(host, routes, secure=secure, origins=origins)
     if isinstance(message, Refusal):
         return Withheld(scope, message.reason, message.objects)
     selection.mark_known(message)
@@ -36,9 +38,11 @@ def exact(scope: str, host: graph.Host, routes: Sequence[graph.Route], *, secure
     return resource(scope, _scope(scope, configuration))
 
 
-def wildcard(scope: str, host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -> bytes | Refusal:
+def wildcard(
+    scope: str, host: graph.Host, routes: Sequence[graph.Route], *, secure: bool, origins: bool
+) -> bytes | Refusal:
     """The virtual host of a wildcard or any-host, serialised, as a piece of its group's scope."""
-    message = _checked(host, [_in_any_case(one) for one in routes], secure=secure)
+    message = _checked(host, [_in_any_case(one) for one in routes], secure=secure, origins=origins)
     if isinstance(message, Refusal):
         return message
     selection.mark_upgrades(message)
@@ -87,7 +91,9 @@ def _follow_redirects(message: pb.VirtualHost, routes: Sequence[graph.Route], sc
             redirects.follow(translated, one.action, scope)
 
 
-def _checked(host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -> pb.VirtualHost | Refusal:
+def _checked(
+    host: graph.Host, routes: Sequence[graph.Route], *, secure: bool, origins: bool
+) -> pb.VirtualHost | Refusal:
     name, listed = host.name.lower(), host.https if secure else host.http
     policies = listed.policies if listed else graph.NO_HOST_POLICIES
     if policies.address_filter is not None:
@@ -98,7 +104,7 @@ def _checked(host: graph.Host, routes: Sequence[graph.Route], *, secure: bool) -
     if server is not None and (refusal := refusals.of_authorization(server)):
         return Refusal(f"{host.name}: authorization.{refusal}", host.roots)
     try:
-        message = virtual_host(name, routes, policies, secure=secure)
+        message = virtual_host(name, routes, policies, secure=secure, origins=origins)
     except ValueError as error:
         return _untranslatable(routes, host, secure=secure) or Refusal(f"{host.name}: {error}", host.roots)
     return refusals.of_virtual_host(message, routes, host) or message

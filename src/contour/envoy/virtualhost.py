@@ -18,13 +18,18 @@ _VIRTUAL_HOSTS = pb.RouteConfiguration.VIRTUAL_HOSTS_FIELD_NUMBER
 
 
 def virtual_host(
-    name: str, routes: Sequence[graph.Route], policies: graph.HostPolicies = graph.NO_HOST_POLICIES, *, secure: bool
+    name: str,
+    routes: Sequence[graph.Route],
+    policies: graph.HostPolicies = graph.NO_HOST_POLICIES,
+    *,
+    secure: bool,
+    origins: bool = True,
 ) -> pb.VirtualHost:
     """Of the host `name`. The port of a request is ignored by its RouteConfiguration, so that one domain is enough."""
     message = pb.VirtualHost(
         name=names.virtual_host(name),
         domains=[name],
-        routes=[route(one, host=name, secure=secure) for one in routes],
+        routes=[route(one, host=name, secure=secure, origin=origins) for one in routes],
     )
     if policies.cors is not None:
         message.typed_per_filter_config[cors.NAME].CopyFrom(cors.policy(policies.cors))
