@@ -13,6 +13,7 @@ from typing import Self
 
 import aiohttp
 from aiohttp import web
+from tests.cluster.relay import FAREWELL
 
 # What becomes of a request; None: it goes to the server.
 Rule = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
@@ -90,7 +91,7 @@ class Gateway:
         self._cut()
         await self._runner.cleanup()
         await self._session.close()
-        await asyncio.sleep(0.01)  # the ends of its connections notice
+        await asyncio.sleep(FAREWELL)
 
     def _cut(self) -> None:
         assert self._runner.server

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+from tests.cluster.relay import FAREWELL
 
 from contour.api.meta import Object, ObjectRef
 from contour.kube.client import Client
@@ -71,3 +72,4 @@ async def mirror(
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+    await asyncio.sleep(FAREWELL)

@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+# Of a request that was given up, TLS still says goodbye to the server; a loop that is closed before leaves a socket.
+FAREWELL = 0.25
+
 
 class Relay:
     """`pause` holds bytes back while connections stay; `cut` ends those that there are; `close` lets nobody in."""
@@ -15,6 +18,7 @@ class Relay:
         self._flows = asyncio.Event()
         self._flows.set()
         self._ends: set[asyncio.StreamWriter] = set()
+        self._served: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._another = asyncio.Event()
         self.port = 0
@@ -28,6 +32,9 @@ class Relay:
             self._server.close()
             self._server = None
         await self.cut()
+        for task in list(self._served):
+            task.cancel()
+        await asyncio.gather(*self._served, return_exceptions=True)
 
     def pause(self) -> None:
         self._flows.clear()
@@ -47,6 +54,10 @@ class Relay:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._another.set()
+        task = asyncio.current_task()
+        assert task is not None
+        self._served.add(task)
+        task.add_done_callback(self._served.discard)
         try:
             there, back = await asyncio.open_connection(*self._target)
         except OSError:
@@ -76,4 +87,4 @@ async def relay(host: str, port: int) -> AsyncIterator[Relay]:
     finally:
         made.resume()
         await made.close()
-        await asyncio.sleep(0.01)  # the ends of its connections notice
+        await asyncio.sleep(0)  # the ends of its connections notice
