@@ -1,7 +1,8 @@
 """Memory of an Envoy with many TLS hosts, each with a certificate of its own: `python -m bench.tls_memory [HOSTS]`.
 
-`own`: nothing but that. `mixed`: of every hundred hosts five check clients' certificates, two verify tokens, two ask an
-authorization server. `--classic` measures the reference's configuration, too. Prints a table and a line of JSON.
+`chains`: one route each, all to one Service, so that what TLS takes is seen. `own`: a Service and two routes each.
+`mixed`: as that, and of every hundred hosts five check clients' certificates, two verify tokens, two ask an authorization
+server. `--classic` measures the reference's configuration, too. Prints a table and a line of JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from bench import objects
 from bench.measure import machine, rss_mb
@@ -34,6 +35,9 @@ from contour.testing.certs import Authority
 from contour.testing.envoy import Envoy
 from contour.xds.server import Server
 
+Load = Literal["chains", "own", "mixed"]
+
+LOADS: tuple[Load, ...] = get_args(Load)
 HOSTS = 2_000
 GOAL_MB = 250
 SAMPLES = 20
@@ -45,7 +49,7 @@ _LOOPBACK = "127.0.0.1"
 _KEYS = '{"keys": [{"kty": "oct", "kid": "a", "alg": "HS256", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"}]}'
 
 
-def load(hosts: int, *, mixed: bool) -> Iterator[Object]:
+def load(hosts: int, kind: Load) -> Iterator[Object]:
     authority = Authority()
     yield _secret("clients", "Opaque", {"ca.crt": authority.certificate})
     yield _secret("keys", "Opaque", {"keys": _KEYS.encode()})
@@ -54,15 +58,19 @@ def load(hosts: int, *, mixed: bool) -> Iterator[Object]:
     for number in range(hosts):
         pair = authority.sign(objects.fqdn(number))
         yield _secret(f"h{number}", "kubernetes.io/tls", {"tls.crt": pair.certificate, "tls.key": pair.private_key})
-        yield objects.service(number)
-        yield objects.endpoint_slice(number, addresses=(_LOOPBACK,), port=_NOBODY)
-        yield _proxy(number, mixed=mixed)
+        if kind != "chains" or number == 0:
+            yield objects.service(number)
+            yield objects.endpoint_slice(number, addresses=(_LOOPBACK,), port=_NOBODY)
+        yield _proxy(number, kind)
 
 
-def _proxy(number: int, *, mixed: bool) -> Object:
+def _proxy(number: int, kind: Load) -> Object:
     tls: dict[str, Any] = {"secretName": f"h{number}"}
     virtualhost: dict[str, Any] = {"fqdn": objects.fqdn(number), "tls": tls}
-    routes = [{"conditions": [{"prefix": "/api"}], "services": [_to(number)]}, {"services": [_to(number)]}]
+    routes: list[dict[str, Any]] = [{"services": [_to(0 if kind == "chains" else number)]}]
+    if kind != "chains":
+        routes.append({"conditions": [{"prefix": "/api"}], "services": [_to(number)]})
+    mixed = kind == "mixed"
     if mixed and number % 100 in _CLIENTS:
         tls["clientValidation"] = {"caSecret": "clients"}
     if mixed and number % 100 in _TOKENS:
@@ -73,14 +81,14 @@ def _proxy(number: int, *, mixed: bool) -> Object:
     return _object("projectcontour.io/v1", "HTTPProxy", f"h{number}", {"virtualhost": virtualhost, "routes": routes})
 
 
-async def measure(hosts: int, shape: ShapeName, *, mixed: bool) -> dict[str, Any]:
+async def measure(hosts: int, shape: ShapeName, kind: Load) -> dict[str, Any]:
     options = EnvoyOptions(
         http_address=_LOOPBACK, http_port=0, https_address=_LOOPBACK, https_port=0, stats_address=_LOOPBACK,
         stats_port=0, admin_port=0, http_access_log="/dev/null", https_access_log="/dev/null",
     )  # fmt: skip
     loop = Loop(Pipeline(Settings(envoy=options, graph=GraphOptions(loopback_endpoints=True))))
     running = asyncio.ensure_future(loop.run())
-    loop.submit((ObjectRef(one.kind, *one.ref), one) for one in load(hosts, mixed=mixed))
+    loop.submit((ObjectRef(one.kind, *one.ref), one) for one in load(hosts, kind))
     server = Server(loop.hub_of)
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
@@ -140,15 +148,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("hosts", nargs="?", type=int, default=HOSTS)
     parser.add_argument("--classic", action="store_true", help="the reference's configuration, too")
-    parser.add_argument("--only", choices=("scoped-own", "scoped-mixed", "classic-own", "classic-mixed"))
+    parser.add_argument("--only", choices=[f"{shape}-{kind}" for shape in ("scoped", "classic") for kind in LOADS])
     arguments = parser.parse_args()
     if arguments.only:
-        shape, _, load_ = arguments.only.partition("-")
-        print(json.dumps(asyncio.run(measure(arguments.hosts, shape, mixed=load_ == "mixed"))))
+        shape, _, kind = arguments.only.partition("-")
+        print(json.dumps(asyncio.run(measure(arguments.hosts, shape, kind))))
         return 0
     result: dict[str, Any] = {"machine": machine(), "hosts": arguments.hosts}
     for shape in ("scoped", "classic") if arguments.classic else ("scoped",):
-        for title in (f"{shape}-own", f"{shape}-mixed"):
+        for title in (f"{shape}-{kind}" for kind in LOADS):
             print(f"{title} …", file=sys.stderr)
             # In a process of its own: grpc.aio has one event loop in each.
             command = [sys.executable, "-m", "bench.tls_memory", str(arguments.hosts), "--only", title]
