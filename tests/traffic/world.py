@@ -41,6 +41,7 @@ T = TypeVar("T")
 
 LIMIT = 10.0
 _PAUSE = 0.002
+_WARMING = 2.0  # what a test left out on purpose never comes
 _LOOPBACK = "127.0.0.1"
 # Keeps both listeners there when a test's own hosts are gone.
 _BASE = """
@@ -75,6 +76,7 @@ class World:
         """
         self.authority = Authority()
         self.envoys: list[Envoy] = []
+        self._classic: list[Envoy] = []
         self.reports: list[str] = []
         self._directory = directory
         usual = Settings(envoy=EnvoyOptions(**(envoy or {})), graph=graph)
@@ -114,7 +116,11 @@ class World:
             config["typed_dns_resolver_config"] = _asking(resolver)
         envoy = Envoy(config, directory=directory, arguments=("--service-node", name, "--service-cluster", "test"))
         self.envoys.append(envoy)
-        return envoy.start()
+        envoy.start()
+        if shape == "classic":
+            self._classic.append(envoy)
+            _wait_warm(envoy)
+        return envoy
 
     # Objects
 
@@ -341,6 +347,8 @@ data: {json.dumps(encoded)}
             else:
                 self._objects[key] = value
         self._call(self._apply(events))
+        for envoy in self._classic:
+            _wait_warm(envoy)
 
     async def _apply(self, events: tuple[Event, ...]) -> None:
         self._committed.clear()
@@ -389,6 +397,13 @@ def _asking(resolver: Address) -> dict[str, Any]:
             "dns_resolver_options": {"no_default_search_domain": True},
         },
     }
+
+
+def _wait_warm(envoy: Envoy) -> None:
+    """In the `classic` shape an Envoy acknowledges clusters whose endpoints it has still to ask for, routes to them too."""
+    deadline = time.monotonic() + _WARMING
+    while any(envoy.stats("warming").values()) and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
 
 
 def _settled(hub: Hub) -> bool:
