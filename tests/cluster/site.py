@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from contour.testing.clients import Response, get
@@ -64,16 +65,18 @@ def ask(host: str) -> Response:
     return get(ENVOY, host)
 
 
-def wait_for(host: str, status: int, timeout: float = 5, backend: str | None = None) -> Response:
-    """The first answer of this status (and from this backend)."""
+def wait_for(host: str, status: int, timeout: float = 10, backend: str | None = None) -> Response:
+    """The first answer of this status (and from this backend). An Envoy that has just begun has no listener yet."""
     deadline = time.monotonic() + timeout
-    while True:
-        answer = ask(host)
-        if answer.status == status and backend in (None, answer.backend):
-            return answer
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{host} answers {answer.status} from {answer.backend}, wanted {status}")
+    found = "nobody listens"
+    while time.monotonic() < deadline:
+        with suppress(ConnectionRefusedError):
+            answer = ask(host)
+            if answer.status == status and backend in (None, answer.backend):
+                return answer
+            found = f"{answer.status} from {answer.backend}"
         time.sleep(_POLL)
+    raise AssertionError(f"{host}: {found}, wanted {status}")
 
 
 def current(status: str) -> Any:

@@ -133,7 +133,7 @@ def test_connections_of_each_endpoint(world: World, envoy: Envoy, held: Held) ->
     for _ in range(4):
         held.send()
     until(lambda: counter(envoy, backend, "upstream_rq_pending_active") == 2)
-    assert (len(backend.seen), len(other.seen)) == (1, 1)
+    until(lambda: (len(backend.seen), len(other.seen)) == (1, 1))
     assert counter(envoy, backend, "upstream_cx_active") == 2
 
 

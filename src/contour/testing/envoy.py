@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import importlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -19,6 +21,8 @@ from typing import Any, Self
 ADMIN_SOCKET_LIMIT = 100  # sun_path holds 108 bytes
 
 Config = Mapping[str, Any]
+
+_FIRST_PORT, _LAST_PORT = 12_000, 32_000  # of `free_port`
 
 
 class EnvoyError(Exception):
@@ -160,10 +164,15 @@ def binary() -> str:
 
 
 def free_port() -> int:
-    """A TCP port of loopback that was free a moment ago. Prefer port 0 and `Envoy.address` where possible."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of loopback that was free a moment ago. Prefer port 0 and `Envoy.address` where possible.
+
+    Below those that the kernel gives to clients: none of them takes it until a program that is to listen has begun.
+    """
+    while True:
+        port = secrets.randbelow(_LAST_PORT - _FIRST_PORT) + _FIRST_PORT
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _admin_socket(config: Config) -> str:
