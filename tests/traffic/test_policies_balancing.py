@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
-from tests.traffic.world import World, until
+from tests.traffic.world import World
 
 from contour.testing import clients
 from contour.testing.clients import Http1, Http2, Pairs
@@ -49,9 +49,6 @@ def policy(world: World, text: str) -> None:
           loadBalancerPolicy: {{{text}}}
         """,
     )
-    for envoy in world.envoys:  # in the classic shape a route may come before its cluster's endpoints
-        address = world.address("ingress_http", envoy)
-        until(lambda address=address: clients.get(address, "site.test").status == 200)  # type: ignore[misc]
 
 
 def request_hash(world: World, *policies: str) -> None:
