@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from tests.traffic.world import World
 
+from contour.testing.envoy import Envoy
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
@@ -24,3 +26,13 @@ def world(running: World) -> Iterator[World]:
     """The same, without the objects of earlier tests."""
     yield running
     running.clear()
+
+
+@pytest.fixture(scope="module")
+def classic(running: World) -> Envoy:
+    return running.envoy(shape="classic")
+
+
+@pytest.fixture(params=["scoped", "classic"])
+def envoy(request: pytest.FixtureRequest, running: World, classic: Envoy) -> Envoy:
+    return classic if request.param == "classic" else running.envoys[0]

@@ -21,16 +21,6 @@ VALUES = 25  # the chance that all of them are at home with one of five endpoint
 Ask = Callable[..., str | None]
 
 
-@pytest.fixture(scope="module")
-def classic(running: World) -> Envoy:
-    return running.envoy(shape="classic")
-
-
-@pytest.fixture(params=["scoped", "classic"])
-def envoy(request: pytest.FixtureRequest, running: World, classic: Envoy) -> Envoy:
-    return classic if request.param == "classic" else running.envoys[0]
-
-
 @pytest.fixture
 def site(world: World) -> World:
     world.service("shop/web", backends=[world.backend(name) for name in ENDPOINTS])

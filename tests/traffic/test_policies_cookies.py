@@ -14,16 +14,6 @@ from contour.testing.envoy import Envoy
 pytestmark = [pytest.mark.traffic, pytest.mark.xdist_group("policies-cookies")]
 
 
-@pytest.fixture(scope="module")
-def classic(running: World) -> Envoy:
-    return running.envoy(shape="classic")
-
-
-@pytest.fixture(params=["scoped", "classic"])
-def envoy(request: pytest.FixtureRequest, running: World, classic: Envoy) -> Envoy:
-    return classic if request.param == "classic" else running.envoys[0]
-
-
 @pytest.fixture
 def site(world: World) -> World:
     world.certificate("shop/tls", "*.shop.test", "*.wild.test")

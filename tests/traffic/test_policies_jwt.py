@@ -25,16 +25,6 @@ ISSUER = Issuer()
 OTHER = Issuer("https://other.test", "two")
 
 
-@pytest.fixture(scope="module")
-def classic(running: World) -> Envoy:
-    return running.envoy(shape="classic")
-
-
-@pytest.fixture(params=["scoped", "classic"])
-def envoy(request: pytest.FixtureRequest, running: World, classic: Envoy) -> Envoy:
-    return classic if request.param == "classic" else running.envoys[0]
-
-
 @pytest.fixture
 def site(world: World) -> World:
     world.service("shop/web")

@@ -20,16 +20,6 @@ PREFIXES = ("projectcontour.io/", "contour.heptio.com/")
 OVERFLOW = "x-envoy-overloaded"
 
 
-@pytest.fixture(scope="module")
-def classic(running: World) -> Envoy:
-    return running.envoy(shape="classic")
-
-
-@pytest.fixture(params=["scoped", "classic"])
-def envoy(request: pytest.FixtureRequest, running: World, classic: Envoy) -> Envoy:
-    return classic if request.param == "classic" else running.envoys[0]
-
-
 def site(world: World, protocol: str = "", prefix: str = PREFIXES[0], route: str = "", **limits: int | str) -> Backend:
     annotations = {f"{prefix}{name.replace('_', '-')}": str(limit) for name, limit in limits.items()}
     # A name of its own for each test: Envoy keeps the counters of a cluster that comes again.

@@ -15,16 +15,6 @@ from contour.testing.envoy import Envoy
 pytestmark = [pytest.mark.traffic, pytest.mark.xdist_group("policies-redirects")]
 
 
-@pytest.fixture(scope="module")
-def classic(running: World) -> Envoy:
-    return running.envoy(shape="classic")
-
-
-@pytest.fixture(params=["scoped", "classic"])
-def envoy(request: pytest.FixtureRequest, running: World, classic: Envoy) -> Envoy:
-    return classic if request.param == "classic" else running.envoys[0]
-
-
 @pytest.fixture
 def site(world: World) -> Iterator[World]:
     """`site.test` and other hosts, plain; `web` answers from each path, redirects from `/redirect/<status>?<where>`."""

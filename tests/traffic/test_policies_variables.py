@@ -28,16 +28,6 @@ TIME = "%Y-%m-%dT%H:%M:%S.000Z"
 NAMES = (*_ENVOY_VARIABLES, "CONTOUR_NAMESPACE", "CONTOUR_SERVICE_NAME", "CONTOUR_SERVICE_PORT")
 
 
-@pytest.fixture(scope="module")
-def classic(running: World) -> Envoy:
-    return running.envoy(shape="classic")
-
-
-@pytest.fixture(params=["scoped", "classic"])
-def envoy(request: pytest.FixtureRequest, running: World, classic: Envoy) -> Envoy:
-    return classic if request.param == "classic" else running.envoys[0]
-
-
 @pytest.fixture
 def site(world: World) -> World:
     """A host of which every variable is said to the upstream (`x-`) and to the client (`y-`)."""
