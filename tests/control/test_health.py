@@ -12,7 +12,7 @@ import pytest
 from contour.control.health import Pages
 from contour.control.settings import Endpoint
 from contour.testing.certs import Authority
-from contour.testing.envoy import free_port
+from contour.testing.ports import free_port
 
 
 async def ask(address: Endpoint, path: str, header: str = "", **tls: Any) -> tuple[int, str]:

@@ -21,7 +21,7 @@ import pytest
 from contour.testing.backends import Backend
 from contour.testing.certs import Authority
 from contour.testing.clients import Http1, connect, get, get_tls
-from contour.testing.envoy import free_port
+from contour.testing.ports import free_port
 from contour.testing.program import ProgramError
 from contour.testing.running import Running
 

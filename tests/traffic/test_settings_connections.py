@@ -137,8 +137,8 @@ def test_the_type_of_service(limited: World) -> None:
     found = subprocess.run(["ss", "-ltnH", "--tos"], capture_output=True, text=True, check=False)
     if "tos:" not in found.stdout:
         pytest.skip("this kernel does not tell the type of service of sockets")
-    for _, port in (limited.http, limited.https):
-        (line,) = (line for line in found.stdout.splitlines() if f":{port} " in line)
+    for address, port in (limited.http, limited.https):
+        (line,) = (line for line in found.stdout.splitlines() if f" {address}:{port} " in line)
         assert "tos:0x20" in line
 
 
@@ -153,7 +153,7 @@ def test_listeners_of_ipv6(tmp_path: Path) -> None:
         for address in ("::1", "127.0.0.1"):
             assert get_tls((address, world.https[1]), "site.test").backend == "shop/web"
         found = subprocess.run(["ss", "-ltnH", "--tos"], capture_output=True, text=True, check=False).stdout
-        (line,) = (line for line in found.splitlines() if f":{world.http[1]} " in line)
+        (line,) = (line for line in found.splitlines() if f" [::1]:{world.http[1]} " in line)
         assert "tclass" not in found or "tclass:0x40" in line
 
 

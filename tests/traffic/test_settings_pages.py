@@ -12,7 +12,7 @@ from tests.traffic.world import World
 
 from contour.testing.certs import Authority
 from contour.testing.clients import Address, Http1, connect, get
-from contour.testing.envoy import free_port
+from contour.testing.ports import free_port
 
 pytestmark = [pytest.mark.traffic, pytest.mark.xdist_group("settings-pages")]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from contour.testing.backends import Backend
 from contour.testing.certs import Authority
 from contour.testing.clients import Http1, Response, connect
-from contour.testing.envoy import free_port
+from contour.testing.ports import free_port
 from contour.testing.program import ProgramError
 from contour.testing.running import Running
 

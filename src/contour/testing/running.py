@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from contour.testing.clients import Address
-from contour.testing.envoy import free_port
+from contour.testing.ports import free_port
 from contour.testing.program import Program
 
 _SERVES = re.compile(r"^serving .* on http://\S+:(\d+) and https://\S+:(\d+); statistics on http://\S+:(\d+)")

@@ -9,7 +9,8 @@ from typing import Any
 
 from contour.envoy.bootstrap import Settings as BootstrapSettings
 from contour.envoy.bootstrap import bootstrap
-from contour.testing.envoy import Envoy, free_port
+from contour.testing.envoy import Envoy
+from contour.testing.ports import free_port
 from contour.testing.program import Program
 
 
