@@ -6,6 +6,7 @@ as far as a mistake in them makes the whole no URL.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 import msgspec
@@ -20,10 +21,12 @@ _HEX = frozenset("0123456789abcdefABCDEF")
 # RFC 3986's reg-name, and what Go tolerates besides. Bytes above ASCII pass.
 _HOST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~!$&'()*+,;=:[]<>\"")
 _ASCII = 0x80
+_WEB = ("http", "https")
+_IPV6 = 6
 
 
 class URL(msgspec.Struct, frozen=True, gc=False):
-    """`scheme` is in lower case, "" if there is none; `host` is as written, with its port."""
+    """`scheme` is in lower case, "" if there is none; `host` is as written, with its port (a zone unescaped)."""
 
     scheme: str
     host: str
@@ -73,7 +76,7 @@ def _parse(text: str) -> URL | Invalid:
     host = ""
     if rest.startswith("//") and (scheme or not rest.startswith("///")):
         authority, slash, path = rest[2:].partition("/")
-        parsed = _authority(authority)
+        parsed = _authority(scheme, authority)
         if isinstance(parsed, Invalid):
             return parsed
         host, rest = parsed, slash + path
@@ -82,9 +85,9 @@ def _parse(text: str) -> URL | Invalid:
     return URL(scheme, host)
 
 
-def _authority(authority: str) -> str | Invalid:
+def _authority(scheme: str, authority: str) -> str | Invalid:
     user, at, host = authority.rpartition("@")
-    parsed = _host(host)
+    parsed = _host(scheme, host)
     if isinstance(parsed, Invalid) or not at:
         return parsed
     if not _USER.match(user):
@@ -93,20 +96,35 @@ def _authority(authority: str) -> str | Invalid:
     return Invalid(error) if error else parsed
 
 
-def _host(host: str) -> str | Invalid:
-    if host.startswith("["):
-        end = host.rfind("]")
-        if end < 0:
-            return Invalid("missing ']' in host")
-        port = host[end + 1 :]
-    else:
-        _, colon, digits = host.rpartition(":")
-        port = colon + digits if colon else ""
+def _host(scheme: str, host: str) -> str | Invalid:
+    bracket = host.rfind("[")
+    if bracket > 0:
+        return Invalid("invalid IP-literal")
+    if bracket == 0:
+        return _literal(host)
+    # Lists of hosts with ports (`a:1,b:2`) are for the schemes of databases.
+    _, colon, port = host.partition(":") if scheme in _WEB else host.rpartition(":")
+    if not _PORT.match(colon + port if colon else ""):
+        return Invalid(f"invalid port {quote(colon + port)} after host")
+    error = _escape_error(host, host=True)
+    return Invalid(error) if error else host
+
+
+def _literal(host: str) -> str | Invalid:
+    """`[ADDRESS%25ZONE]:PORT`, the address of IPv6; as Go has it afterwards, with the zone unescaped."""
+    address, closing, port = host[1:].rpartition("]")
+    if not closing:
+        return Invalid("missing ']' in host")
     if not _PORT.match(port):
         return Invalid(f"invalid port {quote(port)} after host")
-    if error := _escape_error(host, host=True):
+    if error := _escape_error(address, host=True):
         return Invalid(error)
-    return host
+    bare = address.replace("%25", "%", 1)
+    try:
+        found = ipaddress.ip_address(bare)
+    except ValueError:
+        return Invalid(f"invalid host: ParseAddr({quote(bare)}): unable to parse IP")
+    return f"[{bare}]{port}" if found.version == _IPV6 else Invalid("invalid IP-literal")
 
 
 def _escape_error(text: str, *, host: bool = False) -> str:
