@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import itertools
@@ -18,29 +19,25 @@ def free_port() -> int:
 
     Prefer port 0 and `Envoy.address` where possible. Raises OSError when there is none.
     """
-    _, ports = _own_block()
-    for port in itertools.islice(ports, _BLOCKS.step):
+    for port in itertools.islice(_own_ports(), _BLOCKS.step):
         if _is_free(socket.AF_INET, "127.0.0.1", port) and _is_free(socket.AF_INET6, "::1", port):
             return port
     raise OSError("each port of this process's block is taken")
 
 
 @functools.cache
-def _own_block() -> tuple[socket.socket, Iterator[int]]:
-    """What holds a block of ports for this process, and its other ports, round and round.
+def _own_ports() -> Iterator[int]:
+    """The ports of a block that is this process's own until it ends, round and round.
 
     Who has bound a block's first port has the block. Envoys share a port rather than fail (SO_REUSEPORT): of two
     tests with the same port each would see answers of the other.
     """
     first = secrets.randbelow(len(_BLOCKS))
     for start in (*_BLOCKS[first:], *_BLOCKS[:first]):
-        holder = socket.socket()
-        try:
+        with socket.socket() as holder, contextlib.suppress(OSError):
             holder.bind(("127.0.0.1", start))
-        except OSError:
-            holder.close()
-            continue
-        return holder, itertools.cycle(range(start + 1, start + _BLOCKS.step))
+            holder.detach()  # the descriptor stays open
+            return itertools.cycle(range(start + 1, start + _BLOCKS.step))
     raise OSError("each block of ports is taken")
 
 
