@@ -111,7 +111,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, Text]], ...] = (
             "network.num-trusted-hops": Text("Proxies in front of Envoy whose `x-forwarded-for` is believed."),
             "network.strip-trailing-host-dot": Text("`host.` is `host`."),
             "network.admin-port": Text(
-                "Envoy's administration, to read alone and on 127.0.0.1 alone. 0 leaves the default."
+                "Envoy's administration, to read alone and on 127.0.0.1 alone. 0 leaves the default, -1 switches it off."
             ),
             "runtime-settings": Text(
                 "Keys of Envoy's runtime layer and their values, as texts. Keys that other settings decide stay as "

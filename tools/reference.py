@@ -22,7 +22,7 @@ _HEAD = """# Commands and flags
 
 Written by `python -m tools.reference`. Flags take `--flag=value` or `--flag value`; a boolean takes no value and has an inverse
 `--no-flag` where that means something; `@file` stands for the lines of that file. A usage error is one line on stderr
-and exit status 1.
+and exit status 1. `--log-format=text` (the default) or `--log-format=json`, before or after the command, is the format of the log.
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import subprocess
 import sys
@@ -24,7 +25,13 @@ def test_without_a_command_the_usage_is_printed() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("nonsense",), ("version", "--nonsense"), ("--log-format=xml", "version"), ("@/nonexistent/file",)],
+    [
+        ("nonsense",),
+        ("version", "--nonsense"),
+        ("--log-format=xml", "version"),
+        ("version", "--log-format=xml"),
+        ("@/nonexistent/file",),
+    ],
 )
 def test_an_error_is_one_line_and_exit_1(arguments: tuple[str, ...]) -> None:
     done = contour(*arguments)
@@ -39,6 +46,20 @@ def test_version_goes_to_stderr_as_yaml() -> None:
     done = contour("version")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith("version: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--log-format=json", "serve"),
+        ("serve", "--log-format=json"),
+        ("--log-format=text", "serve", "--log-format", "json"),
+    ],
+)
+def test_the_global_flag_stands_anywhere(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = contour(*arguments, "--insecure", f"--kubeconfig={tmp_path}/none")
+    assert done.returncode == 1
+    assert json.loads(done.stderr.splitlines()[-1])["level"] == "error"
 
 
 def test_a_file_stands_for_its_lines(tmp_path: Path) -> None:

@@ -42,6 +42,11 @@ network: {admin-port: 0}
     assert settings.envoy.admin_port == 9001  # zero never overrides a default
 
 
+def test_a_negative_admin_port_is_no_listener() -> None:
+    """It is not zero, so it does override (§2.1), and there is a listener only above zero (§7.10)."""
+    assert load("network: {admin-port: -1}").envoy.admin_port == -1
+
+
 def test_what_is_not_checked() -> None:
     assert load("serverHeaderTransformation: as_you_like\nfeatureFlags: [no-such-flag]\n") == Settings()
 
@@ -52,6 +57,13 @@ def test_flags_win_over_the_file() -> None:
     assert settings.status_address == "192.0.2.2"
     assert settings.graph.root_namespaces == ("a", "b")
     assert settings.graph.ingress_class_names == ("x", " y")  # not trimmed, as in the reference
+
+
+def test_a_flag_without_text_wins_too() -> None:
+    """What holds then is the default."""
+    flags = Flags(ingress_status_address="", envoy_service_name="", envoy_service_namespace="")
+    file = "ingress-status-address: 192.0.2.1\nenvoy-service-name: a\nenvoy-service-namespace: b\n"
+    assert load(file, flags, contour_namespace="c") == load("")
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,8 @@ def test_statistics_and_readiness_on_one_port_administration_on_loopback() -> No
 
 
 def test_no_administration_without_a_port() -> None:
-    assert [one.name for one in static.listeners(Options(admin_port=0), CLASSIC)] == ["stats-health"]
+    for port in (0, -1):
+        assert [one.name for one in static.listeners(Options(admin_port=port), CLASSIC)] == ["stats-health"]
 
 
 def test_the_runtime_layer() -> None:

@@ -33,6 +33,7 @@ class _Lazy(click.Group):
         if cmd_name not in _COMMANDS:
             return super().get_command(ctx, cmd_name)  # `help`
         command: click.Command = importlib.import_module(f"contour.cli.{_COMMANDS[cmd_name][0]}").command
+        _take_log_format(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -40,13 +41,27 @@ class _Lazy(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in sorted(_COMMANDS.items())])
 
 
+_LOG_FORMAT = ("--log-format",)
+_LOG_FORMATS = click.Choice(["text", "json"])
+
+
+def _take_log_format(command: click.Command) -> None:
+    """The global flag stands anywhere: `contour serve --log-format=json` is how most deployments have it."""
+    if not any(one.name == "log_format" for one in command.params):
+        command.params.append(
+            click.Option(_LOG_FORMAT, type=_LOG_FORMATS, callback=_set_log_format, expose_value=False, hidden=True)
+        )
+    for one in command.commands.values() if isinstance(command, click.Group) else ():
+        _take_log_format(one)
+
+
+def _set_log_format(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.find_root().params["log_format"] = value
+
+
 @click.group(cls=_Lazy, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--log-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="Format of the log.",
-)
+@click.option(*_LOG_FORMAT, type=_LOG_FORMATS, default="text", help="Format of the log, before or after the command.")
 @click.pass_context
 def contour(ctx: click.Context, log_format: str) -> None:  # noqa: ARG001  # `serve` asks the context for it
     """Kubernetes ingress: turns Ingress and HTTPProxy objects into Envoy configuration."""

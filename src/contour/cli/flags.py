@@ -69,7 +69,7 @@ _ENVIRONMENT = {
 _PROCESS_VALUES = (
     "--disable-feature", "--kubeconfig", "--kubernetes-client-burst", "--kubernetes-client-qps", "--kubernetes-debug",
     "--leader-election-lease-duration", "--leader-election-renew-deadline", "--leader-election-resource-name",
-    "--leader-election-resource-namespace", "--leader-election-retry-period",
+    "--leader-election-resource-namespace", "--leader-election-retry-period", "--log-format",
 )  # fmt: skip
 _PROCESS_SWITCHES = ("--debug", "--disable-leader-election", "--incluster")
 

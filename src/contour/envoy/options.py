@@ -92,7 +92,7 @@ class Options(msgspec.Struct, frozen=True, gc=False):
     stats_tls: MetricsTLS | None = None
     health: tuple[str, int] | None = None  # None: readiness is told where statistics are
     enforced_health: tuple[str, int] | None = None  # its connections count for the overload manager
-    admin_port: int = 9001  # 0: no admin listener
+    admin_port: int = 9001  # 0 or less: no admin listener
     # Connections.
     use_proxy_protocol: bool = False
     exact_balance: bool = False

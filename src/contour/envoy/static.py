@@ -35,7 +35,7 @@ _GET = pb.HeaderMatcher(name=":method", string_match=pb.StringMatcher(exact="GET
 
 
 def listeners(options: Options, source: pb.ConfigSource) -> tuple[pb.Listener, ...]:
-    """Statistics and readiness always, administration unless its port is 0. `source`: of certificates."""
+    """Statistics and readiness always, administration where its port is above 0. `source`: of certificates."""
     stats = (options.stats_address, options.stats_port)
     found = []
     if options.health is None:
@@ -49,7 +49,7 @@ def listeners(options: Options, source: pb.ConfigSource) -> tuple[pb.Listener, .
         enforced = _listener(ENFORCED_HEALTH, STATS, options.enforced_health, (_READY,))
         enforced.ignore_global_conn_limit = False
         found.append(enforced)
-    if options.admin_port:
+    if options.admin_port > 0:
         found.append(_listener(ADMIN, ADMIN, (_ADMIN_ADDRESS, options.admin_port), _ADMIN_PATHS))
     return tuple(found)
 

@@ -67,7 +67,8 @@ def _listeners(options: Options) -> Iterator[tuple[str, str, int]]:
         yield "health listener", *options.health
     if options.enforced_health is not None:
         yield "omEnforcedHealthListener", *options.enforced_health
-    yield "network.admin-port", "127.0.0.1", options.admin_port
+    if options.admin_port > 0:  # else there is no such listener
+        yield "network.admin-port", "127.0.0.1", options.admin_port
 
 
 def _durations(options: Options) -> Iterator[str]:

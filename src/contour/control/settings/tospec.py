@@ -31,7 +31,7 @@ def spec(file: given.File, flags: Flags, contour_namespace: str) -> api.Spec:
         ),
         ingress=api.Ingress(
             class_names=tuple(flags.ingress_class_name.split(",")) if flags.ingress_class_name else (),
-            status_address=flags.ingress_status_address or file.ingress_status_address,
+            status_address=_given(flags.ingress_status_address, file.ingress_status_address),
         ),
         debug=api.Endpoint(flags.debug_http_address or "", flags.debug_http_port or 0),
         health=api.Endpoint(flags.health_address or "", flags.health_port or 0),
@@ -60,8 +60,8 @@ def _envoy(file: given.File, flags: Flags, contour_namespace: str) -> api.Envoy:
     return api.Envoy(
         listener=_listener(file, flags),
         service=api.NamespacedName(
-            name=flags.envoy_service_name or file.envoy_service_name,
-            namespace=flags.envoy_service_namespace or file.envoy_service_namespace or contour_namespace,
+            name=_given(flags.envoy_service_name, file.envoy_service_name),
+            namespace=_given(flags.envoy_service_namespace, file.envoy_service_namespace or contour_namespace),
         ),
         http=api.EnvoyListener(
             flags.envoy_service_http_address or "",
@@ -210,6 +210,11 @@ def _tracing(tracing: given.Tracing) -> api.Tracing:
         ),
         extension_service=_extension(tracing.extension_service),
     )
+
+
+def _given(flag: str | None, key: str) -> str:
+    """A flag without text takes back what the file says: the default holds."""
+    return key if flag is None else flag
 
 
 def _extension(text: str) -> api.NamespacedName:
