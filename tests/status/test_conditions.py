@@ -69,6 +69,27 @@ def test_a_condition_that_saw_a_newer_generation_stays(existing: int, kept: bool
     assert (status["currentStatus"] == "invalid") is kept
 
 
+def test_a_newer_condition_without_texts_is_no_obstacle() -> None:
+    """A schema allows an empty message; what is empty is not there when a status has been read."""
+    others = {"status": "True"}  # without a type
+    for status, error, summary in (
+        ("True", {}, ("valid", "")),
+        ("False", {"message": "of no type"}, ("invalid", "")),
+        ("False", {"type": "Orphaned"}, ("orphaned", "")),
+    ):
+        theirs = {"type": "Valid", "status": status, "observedGeneration": 6, "errors": [error]}
+        found = http_proxy_status(Verdict(), 5, {"conditions": [others, theirs]})
+        assert (found["currentStatus"], found["description"]) == summary
+        assert found["conditions"] == [others, theirs]
+
+
+@pytest.mark.parametrize("status", [{"status": "Unknown"}, {}], ids=["unknown", "none"])
+def test_of_a_newer_condition_that_is_neither_true_nor_false_nothing_is_derived(status: dict[str, str]) -> None:
+    theirs = {"type": "Valid", "message": "newer", "observedGeneration": 6, **status}
+    old = {"currentStatus": "valid", "description": "Valid HTTPProxy", "conditions": [theirs]}
+    assert http_proxy_status(Verdict((ERROR,)), 5, old) == {**old, "loadBalancer": {}}
+
+
 def test_a_long_message_is_cut_at_its_bytes() -> None:
     status = http_proxy_status(Verdict((Finding("T", "R", "µ" * 20000),)), 0, {})
     message = status["conditions"][0]["errors"][0]["message"]

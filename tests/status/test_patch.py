@@ -177,3 +177,13 @@ def test_an_object_that_is_gone_has_no_patch() -> None:
     changes = site.pipeline.commit()[site.patches]
     assert changes.removed == {KEY}
     assert site.pipeline.store.observed.get(KEY) is None
+
+
+def test_a_newer_condition_with_an_empty_message_stays() -> None:
+    """An API server takes it from anybody who may write a status; here it made every commit fail."""
+    theirs = {"type": "Valid", "status": "True", "reason": "Theirs", "message": "", "observedGeneration": 9}
+    site = Site()
+    site.apply(service(), proxy(status={"conditions": [theirs]}))
+    found = site.patch()
+    assert found is not None
+    assert found.status == {"currentStatus": "valid"}

@@ -50,7 +50,7 @@ def http_proxy_status(verdict: Verdict, generation: int, observed: Mapping[str, 
     conditions = merge(observed.get("conditions") or (), valid_condition(verdict, "HTTPProxy", generation))
     status = dict(observed)
     status["conditions"] = conditions
-    status["currentStatus"], status["description"] = _summary(conditions)
+    status |= _summary(conditions)
     status.setdefault("loadBalancer", {})
     return status
 
@@ -61,14 +61,21 @@ def extension_service_status(verdict: Verdict, generation: int, observed: Mappin
     return {**observed, "conditions": merge(observed.get("conditions") or (), condition)}
 
 
-def _summary(conditions: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    valid = next(condition for condition in conditions if condition["type"] == "Valid")
-    if valid["status"] == "True":
-        return "valid", valid["message"]
-    for error in valid.get("errors", ()):
-        if error["type"] == _ORPHANED:
-            return "orphaned", error["message"]
-    return "invalid", valid["message"]
+def _summary(conditions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Of a condition that is neither true nor false nothing is derived. It may be that of somebody who saw a newer
+    generation, and need not have all that ours have: empty texts are dropped when a status is read.
+    """
+    valid = next(condition for condition in conditions if condition.get("type") == "Valid")
+    message = valid.get("message", "")
+    match valid.get("status"):
+        case "True":
+            return {"currentStatus": "valid", "description": message}
+        case "False":
+            orphaned = next((error for error in valid.get("errors", ()) if error.get("type") == _ORPHANED), None)
+            if orphaned is not None:
+                return {"currentStatus": "orphaned", "description": orphaned.get("message", "")}
+            return {"currentStatus": "invalid", "description": message}
+    return {}
 
 
 def _sub_condition(finding: Finding) -> dict[str, str]:

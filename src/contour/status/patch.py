@@ -96,6 +96,6 @@ def _described(changes: Status, wanted: Status) -> tuple[Finding, ...]:
 
 def _errors(status: Mapping[str, Any]) -> Iterable[Finding]:
     for condition in status.get("conditions", ()):
-        if condition["type"] == "Valid":
+        if condition.get("type") == "Valid":
             for error in condition.get("errors", ()):
                 yield Finding(error.get("type", ""), error.get("reason", ""), error.get("message", ""))
