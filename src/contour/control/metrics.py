@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -20,19 +20,13 @@ from contour.control.serve_status import Statuses
 from contour.kube.client import Client
 from contour.kube.watch import Batch
 from contour.reactive import Collection, Read
-from contour.status import ingressroute
+from contour.status import httpproxy, ingressroute
 from contour.status.plan import Status
 
 _EIGHT = (0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1)
 _THREE = (0.5, 0.9, 0.99)
 # Kinds whose statuses are written, so that their counters are there from the start.
 _WRITTEN = ("HTTPProxy", "Ingress", "ExtensionService", "IngressRoute")
-
-
-class _State(NamedTuple):
-    namespace: str
-    vhost: str
-    status: str
 
 
 class Metrics(Collector):
@@ -45,7 +39,7 @@ class Metrics(Collector):
         self._lease = lease
         self._events: Counter[tuple[str, str]] = Counter()
         pipeline = loop.pipeline
-        self._proxies: Collection[Ref, _State] = pipeline.engine.collection(
+        self._proxies: Collection[Ref, httpproxy.State] = pipeline.engine.collection(
             "states of proxies", (pipeline.store.proxies,), self._state
         )
         self._routes: Collection[Ref, tuple[IngressRoute, Status]] = pipeline.engine.collection(
@@ -83,15 +77,10 @@ class Metrics(Collector):
             yield from self._of_proxies()
             yield from self._of_ingressroutes()
 
-    def _state(self, read: Read, ref: Ref) -> _State | None:
-        proxy, verdict = read(self._loop.pipeline.store.proxies, ref), read(self._loop.pipeline.graph.proxies, ref)
-        if proxy is None or verdict is None:
-            return None
-        vhost = proxy.spec.virtualhost.fqdn if proxy.spec.virtualhost else ""
-        if verdict.valid:
-            return _State(ref.namespace, vhost, "valid")
-        orphaned = any(error.type == "Orphaned" for error in verdict.errors)
-        return _State(ref.namespace, vhost, "orphaned" if orphaned else "invalid")
+    def _state(self, read: Read, ref: Ref) -> httpproxy.State | None:
+        proxy = read(self._loop.pipeline.store.proxies, ref)
+        status = read(self._loop.pipeline.statuses, ObjectRef("HTTPProxy", *ref))
+        return httpproxy.state(proxy, status) if proxy is not None and status else None
 
     def _of_route(self, read: Read, ref: Ref) -> tuple[IngressRoute, Status] | None:
         route = read(self._loop.pipeline.store.ingressroutes, ref)
