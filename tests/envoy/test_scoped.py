@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from tests.dag.world import AUTHORITY, Mapping, ingress, obj, proxy, root, secret, service, serving, to
 from tests.envoy.site import Site, endpoints
 
+from contour.dag import pem
 from contour.envoy import pb
 from contour.envoy.options import Options
 from contour.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, RUNTIME, SCOPED_ROUTE, SECRET, Resource
@@ -257,6 +260,56 @@ def test_a_ca_that_envoy_cannot_read_withholds_its_cluster() -> None:
     site.apply(secret("ca", "Opaque", **{"ca.crt": AUTHORITY.certificate}))
     assert not site.withheld(CLUSTER)
     assert envoy.validate(static.static_config(site.state())) is None
+
+
+def altered(text: bytes, old: bytes, new: bytes) -> bytes:
+    """PEM with other bytes in the first place where they are found in its block."""
+    (block,) = pem.blocks(text)
+    assert isinstance(block, pem.Block)
+    assert old in block.der
+    kind, body = block.type.encode(), base64.encodebytes(block.der.replace(old, new, 1))
+    return b"-----BEGIN " + kind + b"-----\n" + body + b"-----END " + kind + b"-----\n"
+
+
+# Versions that there are not: of a certificate 2 (X.509 knows 1 and 3), of a list 4 (RFC 5280 knows 2).
+ODD_CA = altered(AUTHORITY.certificate, b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01")
+ODD_CRL = altered(AUTHORITY.revoked(), b"\x02\x01\x01", b"\x02\x01\x03")
+
+
+def test_a_ca_of_an_unknown_version_stops_nobody_else() -> None:
+    backend = {"name": "web", "port": 80, "protocol": "tls", "validation": {"caSecret": "ca", "subjectName": "web"}}
+    site = Site(
+        service(),
+        secret("ca", "Opaque", **{"ca.crt": ODD_CA}),
+        root("a", "a.test", routes=[{"services": [backend]}]),
+        root("b", "b.test"),
+    )
+    assert [one.reason for one in site.withheld(CLUSTER).values()] == [
+        "Secret shop/ca: a CA certificate cannot be read"
+    ]
+    assert site.names(SCOPED_ROUTE) == {"http/a.test", "http/b.test"}
+
+
+@pytest.mark.parametrize(
+    ("authority", "revoked", "reason"),
+    [
+        (ODD_CA, AUTHORITY.revoked(), "Secret shop/ca: a CA certificate cannot be read"),
+        (AUTHORITY.certificate, ODD_CRL, "Secret shop/crl: a list of revoked certificates cannot be read"),
+    ],
+    ids=["authority", "list"],
+)
+def test_trust_of_an_unknown_version_stops_nobody_else(authority: bytes, revoked: bytes, reason: str) -> None:
+    clients = {"caSecret": "ca", "crlSecret": "crl"}
+    site = Site(
+        service(),
+        serving("tls", "a.test"),
+        secret("ca", "Opaque", **{"ca.crt": authority}),
+        secret("crl", "Opaque", **{"crl.pem": revoked}),
+        root("a", "a.test", virtualhost={"tls": {"secretName": "tls", "clientValidation": clients}}),
+        root("b", "b.test"),
+    )
+    assert [one.reason for one in site.withheld(SECRET).values()] == [reason]
+    assert "http/b.test" in site.names(SCOPED_ROUTE)
 
 
 def test_endpoints_that_are_names_are_left_out() -> None:

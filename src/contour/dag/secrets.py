@@ -33,6 +33,7 @@ CA_KEY = "ca.crt"
 CRL_KEY = "crl.pem"
 
 _TYPES = ("kubernetes.io/tls", "Opaque")
+_CRL = "X509 CRL"  # type of its block
 _CURVES = ("secp224r1", "secp256r1", "secp384r1", "secp521r1")  # those that the reference can read
 _ENVOY_CURVES = _CURVES[1:]
 _MIN_RSA_BITS = 2048
@@ -127,7 +128,7 @@ def revocation_list(secret: Secret | None) -> bytes | Invalid:
     for block in pem.blocks(text):
         if isinstance(block, pem.Undecodable):
             return Invalid("failed to parse PEM block")
-        if block.type == "X509 CRL":
+        if block.type == _CRL:
             return text
     return Invalid("failed to locate CRL")
 
@@ -136,6 +137,22 @@ def envoy_accepts(secret: ServingSecret) -> Invalid | None:
     """Why Envoy would refuse a secret that the reference accepts; None if it would not."""
     error = _envoy_error(secret.certificate, secret.private_key)
     return Invalid(error) if error else None
+
+
+def reads_as_authorities(bundle: bytes) -> bool:
+    """Whether all certificates of what `ca_bundle` gave can be read."""
+    return not isinstance(_certificates(bundle), Invalid)
+
+
+def reads_as_revocation_lists(text: bytes) -> bool:
+    """Whether all lists in what `revocation_list` gave can be read."""
+    found = [block for block in pem.blocks(text) if isinstance(block, pem.Block) and block.type == _CRL]
+    try:
+        for block in found:
+            x509.load_der_x509_crl(block.der)
+    except _UNREADABLE:
+        return False
+    return True
 
 
 # --- reading -------------------------------------------------------------------------------------------------------

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import msgspec
-from cryptography import x509
 
 from contour.api.meta import ObjectRef
 from contour.api.scalars import regex_error
-from contour.dag import graph, pem
+from contour.dag import graph
+from contour.dag.secrets import reads_as_authorities, reads_as_revocation_lists
 from contour.envoy import pb, rules
 from contour.envoy.filters import ext_authz, local_ratelimit
 
@@ -113,25 +113,13 @@ def of_dns_cluster(message: pb.Cluster, cluster: graph.DnsCluster) -> str | None
 @lru_cache(maxsize=256)
 def is_trust_store(bundle: bytes) -> bool:
     """Of the CA's certificates only the types of the PEM blocks were looked at (httpproxy.md §2.5)."""
-    try:
-        for block in pem.blocks(bundle):
-            if isinstance(block, pem.Block):
-                x509.load_der_x509_certificate(block.der)
-    except ValueError:
-        return False
-    return True
+    return reads_as_authorities(bundle)
 
 
 @lru_cache(maxsize=256)
 def is_revocation_list(text: bytes) -> bool:
     """Only that there is a list somewhere in the text has been looked at."""
-    try:
-        for block in pem.blocks(text):
-            if isinstance(block, pem.Block) and block.type == "X509 CRL":
-                x509.load_der_x509_crl(block.der)
-    except ValueError:
-        return False
-    return True
+    return reads_as_revocation_lists(text)
 
 
 def drop_names(message: pb.ClusterLoadAssignment) -> None:
