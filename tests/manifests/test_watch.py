@@ -271,6 +271,18 @@ async def test_a_link_to_itself_is_told(seen: Seen, root: Path) -> None:
     await seen.until(lambda: not seen.folder.problems())
 
 
+async def test_links_that_lead_nowhere_are_looked_at_with_the_whole_folder(root: Path) -> None:
+    (root / "l.yaml").symlink_to("l.yaml")
+    (root / "link").symlink_to("link")
+    (root / "gone").symlink_to("nowhere")
+    seen = await Seen(root).start()
+    try:
+        assert [str(problem) for problem in seen.folder.problems()] == [f"{root}/l.yaml: not a regular file"]
+        assert seen.objects == {"a": 1, "b": 1}
+    finally:
+        await seen.stop()
+
+
 async def test_a_name_that_is_not_utf_8_costs_no_event(seen: Seen, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "_RESCAN", 60.0)
     await seen.until(lambda: bool(seen.objects))

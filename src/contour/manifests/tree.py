@@ -44,7 +44,7 @@ def walk(root: str, known: Mapping[str, Signature]) -> Iterator[tuple[str, Signa
         for entry in entries:
             if hidden(entry.path):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 found = identity(Path(entry.path))
                 if found not in above:
                     pending.append((entry.path, above | {found}))
@@ -52,6 +52,13 @@ def walk(root: str, known: Mapping[str, Signature]) -> Iterator[tuple[str, Signa
                 signature = signature_of(entry.path)
                 if signature is not None:
                     yield entry.path, signature
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or into a folder that may not be entered
+        return False
 
 
 def hidden(path: str) -> bool:
