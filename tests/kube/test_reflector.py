@@ -395,6 +395,13 @@ def test_an_optional_kind_that_is_not_installed_counts_as_empty():
     assert (talk.changes, talk.synced) == (["a@1"], 1)
 
 
+def test_an_optional_kind_that_is_not_installed_has_no_trouble_left_when_the_server_is_back():
+    talk = Talk(Kind(Service, "services", optional=True)).feed(Lost("the server is away"))
+    assert talk.told() == [Trouble("the server is away", whole=True)]
+    talk.feed(Woken()).feed(Refused(ABSENT))
+    assert (talk.synced, talk.told()) == (1, [Well()])
+
+
 def test_an_optional_kind_that_may_not_be_read_counts_as_empty_and_is_told():
     talk = Talk(Kind(Service, "services", optional=True)).feed(Refused(Failure(403, "Forbidden", "no")))
     assert talk.synced == 1

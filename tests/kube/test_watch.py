@@ -131,6 +131,23 @@ async def test_what_is_wrong_with_the_server_is_told_once_for_all_kinds():
     assert [(notice.kind, type(notice.report)) for notice in found.notices] == [(None, Trouble), (None, Well)]
 
 
+async def test_a_server_that_is_back_is_told_although_an_optional_kind_is_not_installed():
+    away = [True]
+
+    def script(request: web.Request):
+        if away:
+            broken(request)
+        if "ingressroutes" in request.path:
+            return refusal(404, "NotFound", "the server could not find the requested resource")
+        return quiet(request) if "watch" in request.query else page()
+
+    async with scripted(script) as server, Watching(server, SERVICES, BY_NAME["IngressRoute"]) as found:
+        await found.until(lambda: len(server.asked) >= 4)
+        away.clear()
+        await found.until(lambda: len(found.notices) >= 2)
+    assert [(notice.kind, type(notice.report)) for notice in found.notices] == [(None, Trouble), (None, Well)]
+
+
 async def test_events_of_one_read_are_one_batch():
     def script(request: web.Request):
         news = b"".join(line("ADDED", thing(name, 9)) for name in "bcd")

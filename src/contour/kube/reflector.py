@@ -271,8 +271,10 @@ class Reflector:
             self._troubles["list"] = Trouble(
                 f"the API server does not know {self._what()}: is its CustomResourceDefinition installed?", absent=True
             )
-        elif not self.synced:
-            self._sync(step)
+        else:
+            self._troubles.clear()  # of a server that did not answer, and does now
+            if not self.synced:
+                self._sync(step)
         self.version, self._more, self._seen = "", "", set()
         step.next = Pause(_ABSENT * (1 - self._chance() / 2))
 
