@@ -8,7 +8,20 @@ import pytest
 
 from contour.api.meta import ObjectRef
 from contour.status.patch import Patch
-from contour.status.writer import Answered, Command, Differs, Event, Leads, Limit, Say, Send, Tick, Wait, Writer
+from contour.status.writer import (
+    Answered,
+    Command,
+    Differs,
+    Event,
+    Leads,
+    Limit,
+    Outcome,
+    Say,
+    Send,
+    Tick,
+    Wait,
+    Writer,
+)
 
 A, B, C = (ObjectRef("HTTPProxy", "shop", name) for name in "abc")
 ELSEWHERE = ObjectRef("HTTPProxy", "other", "d")
@@ -167,6 +180,17 @@ def test_a_failure_does_not_bring_back_what_is_out_of_date() -> None:
     talk.feed(Differs(A, patch("1")))
     talk.feed(Differs(A, patch("2", "new")))
     assert talk.feed(Answered(A, "failed", "HTTP 500")) == [Send(A, patch("2", "new"))]
+
+
+@pytest.mark.parametrize("outcome", ["failed", "forbidden"])
+def test_a_failure_does_not_bring_back_what_need_not_be_written_any_more(outcome: Outcome) -> None:
+    talk = Talk()
+    assert talk.feed(Differs(A, patch())) == [Send(A, patch())]
+    talk.feed(Differs(A, None))
+    talk.feed(Answered(A, outcome, "no answer in time"))
+    assert [command for command in talk.later(100) if isinstance(command, Send)] == []
+    assert talk.writer.waiting == 0
+    assert talk.feed(Differs(A, patch("2"))) == [Send(A, patch("2"))]
 
 
 def test_a_server_that_has_too_much_to_do_gets_a_pause() -> None:

@@ -108,6 +108,13 @@ class _Past(msgspec.Struct):
     repeats: int = 0
 
 
+class _Sent(msgspec.Struct):
+    """A write that is under way. `wanted`: it is still to be tried again if it fails."""
+
+    patch: Patch
+    wanted: bool = True
+
+
 class Writer:
     """`random`: a number between 0 and 1, for retries that do not all come at once."""
 
@@ -117,7 +124,7 @@ class Writer:
         self._limit = limit
         self._random = random
         self._next: OrderedDict[ObjectRef, Patch] = OrderedDict()
-        self._sent: dict[ObjectRef, Patch] = {}
+        self._sent: dict[ObjectRef, _Sent] = {}
         self._later: dict[ObjectRef, tuple[float, Patch]] = {}
         self._alarms: list[tuple[float, ObjectRef]] = []  # of `_later`; one that is out of date is skipped
         self._tries: dict[ObjectRef, int] = {}
@@ -159,6 +166,8 @@ class Writer:
         for state in (self._next, self._later, self._tries, self._past, self._barred):
             state.clear()
         self._alarms.clear()
+        for sent in self._sent.values():
+            sent.wanted = False
 
     def _differs(self, event: Differs, now: float) -> None:
         if not self.leads:
@@ -168,6 +177,8 @@ class Writer:
         waits = self._next.pop(key, None) is not None
         if patch is None:
             self._tries.pop(key, None)
+            if key in self._sent:
+                self._sent[key].wanted = False
             return
         past = self._past.get(key)
         again = past.at + min(_FIRST_REPEAT * 2**past.repeats, _LAST_REPEAT) if past else 0.0
@@ -180,7 +191,7 @@ class Writer:
 
     def _answered(self, event: Answered, now: float) -> list[Command]:
         key, outcome = event.key, event.outcome
-        patch = self._sent.pop(key)
+        sent = self._sent.pop(key)
         self.writes.outcomes[key.kind, outcome] += 1
         if event.pause:
             self._paused_until = max(self._paused_until, now + event.pause)
@@ -188,15 +199,15 @@ class Writer:
             return []
         match outcome:
             case "written":
-                return self._written(key, patch, now)
+                return self._written(key, sent.patch, now)
             case "conflict" | "gone":
                 return []  # the watch brings what the object is now, and with it another patch or none
             case "refused":
                 return [Say(f"{_status(key)} is not accepted: {event.text}")]
             case "forbidden":
-                return self._bar(key, patch, event.text, now)
+                return self._bar(key, sent, event.text, now)
             case "failed":
-                return self._retry(key, patch, event.text, now)
+                return self._retry(key, sent, event.text, now)
 
     def _written(self, key: ObjectRef, patch: Patch, now: float) -> list[Command]:
         self._tries.pop(key, None)
@@ -212,21 +223,23 @@ class Writer:
             return [Say(f"statuses of {key.kind} objects in namespace {key.namespace} may be written again")]
         return []
 
-    def _retry(self, key: ObjectRef, patch: Patch, text: str, now: float) -> list[Command]:
-        tries = self._tries[key] = self._tries.get(key, 0) + 1
-        if not self._is_old(key):
+    def _retry(self, key: ObjectRef, sent: _Sent, text: str, now: float) -> list[Command]:
+        tries = self._tries.get(key, 0) + 1
+        if sent.wanted:
+            self._tries[key] = tries
+        if self._is_due_again(key, sent):
             delay = min(_FIRST_RETRY * 2 ** (tries - 1), _LAST_RETRY)
-            self._postpone(key, patch, now + delay * (1 + _RETRY_SPREAD * self._random()))
+            self._postpone(key, sent.patch, now + delay * (1 + _RETRY_SPREAD * self._random()))
         first, self._failing = tries == 1 and not self._failing, True
         return [Say(f"{_status(key)} is not written yet: {text}")] if first else []
 
-    def _is_old(self, key: ObjectRef) -> bool:
-        """Something newer is to be written of this object."""
-        return key in self._next or key in self._later
+    def _is_due_again(self, key: ObjectRef, sent: _Sent) -> bool:
+        """Neither has it become superfluous, nor is something newer to be written of this object."""
+        return sent.wanted and key not in self._next and key not in self._later
 
-    def _bar(self, key: ObjectRef, patch: Patch, text: str, now: float) -> list[Command]:
-        if not self._is_old(key):
-            self._next[key] = patch
+    def _bar(self, key: ObjectRef, sent: _Sent, text: str, now: float) -> list[Command]:
+        if self._is_due_again(key, sent):
+            self._next[key] = sent.patch
         group = (key.kind, key.namespace)
         first = group not in self._barred
         self._barred[group] = now + FORBIDDEN_PAUSE
@@ -262,7 +275,7 @@ class Writer:
                 continue
             self._newest = not self._newest
             self._tokens -= 1
-            self._sent[key] = patch
+            self._sent[key] = _Sent(patch)
             self.writes.attempts[key.kind] += 1
             commands.append(Send(key, patch))
         until = self._until(now)
