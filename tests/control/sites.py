@@ -43,8 +43,14 @@ def child(**fields: object) -> Mapping:
     return proxy("shared/child", SINCE, **({"routes": [{"services": services}]} | fields))
 
 
+def envoy() -> Mapping:
+    """Envoy's own Service, whose address stands in all statuses."""
+    return service("projectcontour/envoy") | {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.9"}]}}}
+
+
 def shared() -> Iterator[Mapping]:
     """What there is once, whatever the number of hosts."""
+    yield envoy()
     yield certificate()
     yield authority()
     yield grant("*")

@@ -254,6 +254,14 @@ def test_a_touch_costs_next_to_nothing_and_changes_nothing(
         assert found.statuses == 0
 
 
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "status"])
+def test_a_touch_of_the_service_whose_address_is_in_all_statuses(
+    way: str, pipelines: tuple[Pipeline, Pipeline]
+) -> None:
+    found = same_at_both_sizes(pipelines, applied(WAYS[way](sites.envoy())), applied(sites.envoy()))
+    assert (found.hosts, found.statuses, found.resources) == (0, 0, {})
+
+
 def test_a_new_generation_is_written_to_the_status_of_its_object_alone(pipelines: tuple[Pipeline, Pipeline]) -> None:
     found = same_at_both_sizes(pipelines, applied(_with(sites.child(), generation=7)), applied(sites.child()))
     assert (found.hosts, found.resources, found.statuses) == (0, {}, 1)

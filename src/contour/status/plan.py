@@ -97,7 +97,7 @@ def _addresses(
             return ()
         return tuple(observed(entry) for entry in service.status.load_balancer.ingress)
 
-    return engine.derived("load-balancer address", address)
+    return engine.derived("load-balancer address", address, eager=True)  # read by every status
 
 
 def _proxy_keys(ref: Ref, _: Any) -> Iterable[tuple[ObjectRef, Ref]]:
