@@ -10,10 +10,10 @@ from pathlib import Path
 import grpc
 import msgspec
 
-from contour.api.meta import Ref
+from contour.api.meta import Object, ObjectRef, Ref
 from contour.control import ports
 from contour.control.health import Pages
-from contour.control.loop import Event, Loop
+from contour.control.loop import Loop
 from contour.control.metrics import Metrics
 from contour.control.pipeline import Pipeline
 from contour.control.serve_leader import Leadership
@@ -79,7 +79,7 @@ class _Serve:
         self._leadership = Leadership(client, options.election, self._statuses, log)
         self._built = asyncio.Event()
         self._missing: frozenset[Ref] = frozenset()
-        self._first: list[Event] | None = []  # until everything has been read
+        self._first: dict[ObjectRef, Object] | None = {}  # until everything has been read
         self._watches = Watches(
             client,
             wanted(options.disabled),
@@ -106,16 +106,23 @@ class _Serve:
     # --- what the API server says -----------------------------------------------------------------------------------
 
     def _deliver(self, batch: Batch) -> None:
-        """Nothing is built before everything has been read: half a cluster is no configuration."""
+        """Nothing is built before everything has been read: half a cluster is no configuration.
+
+        That may take as long as nobody installs a CRD or grants a right, while the rest changes.
+        """
         self._metrics.count(batch)
         if self._first is None:
             self._loop.submit(batch.events)
             return
-        self._first += batch.events
+        for key, value in batch.events:
+            if value is None:
+                self._first.pop(key, None)
+            else:
+                self._first[key] = value
         if not self._watches.waiting_for:
             self._log.info("everything has been read", objects=len(self._first), context="kubernetes")
             first, self._first = self._first, None
-            self._loop.submit(first)
+            self._loop.submit(first.items())
 
     def _notice(self, notice: Notice) -> None:
         tell = self._log.bind(context="kubernetes")
