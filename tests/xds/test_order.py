@@ -103,6 +103,14 @@ def test_a_health_check_is_given_its_time(world):
     assert client.heard() == ["SR+host"]
 
 
+def test_what_a_health_check_takes_is_known_of_clusters_that_are_there(world):
+    holds = {"new": 2.0, "new/in-the-other-shape": 2.0}
+    world.publish({"C": ([cluster("new", endpoints="e")], [])}, holds=holds)
+    assert world.snapshot.health_holds == {"new": 2.0}
+    world.publish({"C": ([], ["new"])})
+    assert world.snapshot.health_holds == {}
+
+
 def test_what_does_not_use_the_new_cluster_does_not_wait(world):
     client = running(world)
     world.publish({"C": ([cluster("slow", endpoints="e")], []), "SR": ([res("other", "slow")], [])})

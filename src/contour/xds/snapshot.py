@@ -136,7 +136,9 @@ class Snapshot:
                 touched[type_url] = names
         self.withheld.update(key for key in withheld if key[1] in self.tables[key[0]])
         if health_holds:
-            self.health_holds.update(health_holds)
+            # Of those that are there: others, such as another shape's, would never be removed.
+            clusters = self.tables[CLUSTER]
+            self.health_holds.update((name, hold) for name, hold in health_holds.items() if name in clusters)
         return touched
 
     def version(self, type_url: TypeUrl) -> str:
