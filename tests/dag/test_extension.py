@@ -48,7 +48,7 @@ def test_everything_that_it_says() -> None:
     assert (one.sni, one.protocol, one.lb_policy) == ("a.test", "h2", "WeightedLeastRequest")
     assert one.validation is not None
     assert one.validation.subject_names == ("a.test", "b.test")
-    assert (one.response_timeout, one.idle_timeout) == (2_000_000_000, 0)
+    assert one.idle_timeout == 0
     assert one.circuit_breakers == CircuitBreakers(max_connections=7, per_host_max_connections=2)
 
 
@@ -135,6 +135,11 @@ def test_each_error(spec: Mapping, kind: str, reason: str, message: str) -> None
     one = found(World(service(), named, secret("ca", "Opaque", **CA), extension("auth", **spec)))
     assert one.verdict.errors == (Finding(kind, reason, message),)
     assert one.cluster is None
+
+
+def test_a_service_of_another_type_that_says_an_external_name_is_refused_too() -> None:
+    world = World(service(spec={"type": "ClusterIP", "externalName": "a.test"}), extension("auth"))
+    assert [error.reason for error in found(world).verdict.errors] == ["UnsupportedServiceType"]
 
 
 @pytest.mark.parametrize("strategy", ["Cookie", "RequestHash"])

@@ -75,7 +75,6 @@ def _cluster(lookup: Lookup, ref: Ref, spec: ExtensionServiceSpec, report: Repor
         sni=validation.subject_names[0] if validation is not None else "",
         validation=validation,
         idle_timeout=limits.idle_connection,
-        response_timeout=limits.response,
         circuit_breakers=_limits(spec.circuit_breaker_policy, lookup.options.circuit_breakers),
     )
 
@@ -90,7 +89,7 @@ def _targets(lookup: Lookup, ref: Ref, spec: ExtensionServiceSpec, report: Repor
             report.error(
                 "ServiceError", "ServiceUnresolvedReference", f"unresolved service {quote(service)}: {port.text}"
             )
-        elif found is not None and found.external_name:
+        elif found is not None and found.says_external_name:
             report.error(
                 "ServiceError",
                 "UnsupportedServiceType",

@@ -158,15 +158,14 @@ class ExtensionCluster(msgspec.Struct, frozen=True, gc=False):
     sni: str = ""
     validation: UpstreamValidation | None = None
     idle_timeout: Timeout = None
-    response_timeout: Timeout = None  # of what asks it, unless that has one of its own
     circuit_breakers: CircuitBreakers = CircuitBreakers()
 
 
 class ExtensionFacts(msgspec.Struct, frozen=True, gc=False):
-    """What those who refer to an ExtensionService take over from it."""
+    """What those who refer to an ExtensionService take over from it, whether or not it has errors."""
 
     sni: str = ""
-    response_timeout: Timeout = None
+    response_timeout: Timeout = None  # unless they have one of their own
 
 
 class Extension(msgspec.Struct, frozen=True, gc=False):

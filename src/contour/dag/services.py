@@ -38,6 +38,7 @@ class ServiceFacts(msgspec.Struct, frozen=True, gc=False):
 
     ports: tuple[PortFacts, ...] = ()
     external_name: str = ""  # of services of type ExternalName only
+    says_external_name: bool = False  # of whatever type: enough for an ExtensionService to refuse it (§2.22)
     circuit_breakers: CircuitBreakers = NO_LIMITS
 
 
@@ -71,6 +72,7 @@ def service_facts(service: Service | None) -> ServiceFacts | None:
             for port in service.spec.ports
         ),
         external_name=service.spec.external_name if service.spec.type == "ExternalName" else "",
+        says_external_name=bool(service.spec.external_name),
         circuit_breakers=_circuit_breakers(annotations),
     )
 

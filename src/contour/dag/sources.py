@@ -14,6 +14,7 @@ from contour.api.heptio import IngressRouteSpec
 from contour.api.meta import ObjectRef, Ref
 from contour.api.networking import IngressSpec
 from contour.api.projectcontour import HTTPProxySpec
+from contour.api.scalars import parse_timeout
 from contour.dag import delegation
 from contour.dag.annotations import IngressSettings, ingress_settings
 from contour.dag.graph import Extension, ExtensionFacts, LocalKeys
@@ -98,7 +99,7 @@ class Sources:
             "whether an extension cluster is there", self._extension_found, eager=True
         )
         self.extension_facts: Derived[Ref, ExtensionFacts] = engine.derived(
-            "facts of an extension cluster", self._extension_facts, eager=True
+            "facts of an extension service", self._extension_facts, eager=True
         )
         self.grants: Derived[tuple[Ref, str], bool] = engine.derived("delegation", self._granted, eager=True)
 
@@ -161,12 +162,16 @@ class Sources:
         return extension is not None and extension.cluster is not None
 
     def _extension_facts(self, read: Read, ref: Ref) -> ExtensionFacts:
-        extension = read(self.extensions, ref)
-        if extension is None or extension.cluster is None:
+        """Of the object as it is written, even if it cannot be asked (§2.22: read by itself, not with the clusters)."""
+        spec = read(self.extension_specs, ref)
+        if spec is None:
             return ExtensionFacts()
-        timeout = extension.cluster.response_timeout
-        # A negative one, which no API server lets pass, would make Envoy refuse the whole listener.
-        return ExtensionFacts(extension.cluster.sni, None if timeout is None else max(timeout, 0))
+        timeout = parse_timeout(spec.timeout_policy.response if spec.timeout_policy is not None else "")
+        return ExtensionFacts(
+            sni=spec.validation.subject_name if spec.validation is not None else "",
+            # A negative one, which no API server lets pass, would make Envoy refuse the whole listener.
+            response_timeout=max(timeout, 0) if isinstance(timeout, int) else None,
+        )
 
     def _granted(self, read: Read, use: tuple[Ref, str]) -> bool:
         return delegation.permitted(read, self.store, *use)
