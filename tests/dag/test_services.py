@@ -115,7 +115,10 @@ def external(name: str, type_: str = "ExternalName") -> ServiceFacts | None:
 
 
 def test_an_external_name_counts_for_its_type_only() -> None:
-    assert external("x.test", "ClusterIP") == facts({"port": 80})
+    other_type = external("x.test", "ClusterIP")
+    assert other_type is not None
+    assert (other_type.external_name, other_type.says_external_name) == ("", True)
+    assert isinstance(resolve(other_type, REF, "80"), ResolvedPort)
     assert external("") == facts({"port": 80})
 
 

@@ -140,6 +140,17 @@ def test_a_tls_host() -> None:
         assert [one["name"] for one in context["tls_certificate_sds_secret_configs"]] == [name]
 
 
+def test_the_chain_of_any_host_is_the_last_and_has_no_server_name() -> None:
+    host = proxy("any", "web", tls=True)
+    host["spec"]["virtualhost"]["fqdn"] = "*"
+    world = World(service("web"), tls_secret(), host, proxy("a", "web", tls=True))
+    chains = world.message(LISTENER, "ingress_https")["filter_chains"]
+    assert [one["filter_chain_match"] for one in chains] == [
+        {"server_names": ["a.test"]},
+        {"transport_protocol": "tls"},
+    ]
+
+
 def test_an_edit_changes_what_it_touches() -> None:
     world = World(
         service("web"), service("api"), tls_secret(), proxy("a", "web", tls=True), proxy("b", "api", tls=True)

@@ -222,7 +222,11 @@ def _chain(graph_: Graph, options: Options) -> _Piece:
         host = read(graph_.hosts, name)
         if host is None or host.https is None:
             return None
-        message = pb.FilterChain(filter_chain_match=pb.FilterChainMatch(server_names=[name]))
+        # No API server lets a TLS host `*` pass; as a server name Envoy would refuse it.
+        match = (
+            pb.FilterChainMatch(transport_protocol="tls") if name == "*" else pb.FilterChainMatch(server_names=[name])
+        )
+        message = pb.FilterChain(filter_chain_match=match)
         own = extensions.of_chain(read, graph_, host.https.authorization)
         own["jwt_authn"] = jwt_authn.http_filter(
             host.https.jwt_providers, lambda keys: graph_.key_set(read, keys), names.upstream

@@ -21,9 +21,9 @@ def virtual_host(host: str) -> bytes:
     return names.virtual_host(host).encode()
 
 
-def filter_chain(server_name: str) -> bytes:
-    """By server name (§4.10)."""
-    return server_name.encode()
+def filter_chain(host: str) -> tuple[bool, bytes]:
+    """By server name (§4.10); the any-host's chain, which has none, after the others."""
+    return host == "*", host.encode()
 
 
 def slices(piece: EndpointSlice) -> str:
