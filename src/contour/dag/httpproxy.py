@@ -11,7 +11,6 @@ from contour.api.meta import Ref
 from contour.api.scalars import quote
 from contour.dag import includes, tcpproxy
 from contour.dag.graph import NO_HOST_POLICIES, HostPolicies, Route, TCPProxy
-from contour.dag.merge import by_match
 from contour.dag.policy import authorization, ratelimit
 from contour.dag.policy.cors import cors
 from contour.dag.policy.ipfilter import address_filter
@@ -168,12 +167,9 @@ def _global_authorization(walk: Walk, virtualhost: api.VirtualHost) -> Finding |
 
 
 def _providers_exist(routes: Iterable[Route], termination: Termination | None, report: Report) -> None:
-    """Row 17: the first route that names a provider which is not there. The routes stay.
-
-    One that another route with the same match has replaced is no route of the host.
-    """
+    """Row 17: the first route that names a provider which is not there. The routes stay."""
     known = {"", *(provider.name for provider in (termination.jwt_providers if termination else ()))}
-    for route in by_match(routes):
+    for route in routes:
         if route.jwt_provider not in known:
             report.add(undefined_provider(route.jwt_provider))
             return

@@ -132,11 +132,3 @@ def test_what_a_route_asks_for(policy: Mapping | None, wanted: str) -> None:
     https = world.host("shop.test").https
     assert https is not None
     assert {route.path.value: route.jwt_provider for route in https.routes} == {"/own": wanted, "/child": wanted}
-
-
-def test_a_route_that_another_one_replaces_asks_for_nothing() -> None:
-    """§2.4, row 17, is about the routes of the host; which of two with the same match is one, §2.7."""
-    asking = to("web", "/", jwtVerificationPolicy={"require": "nobody"})
-    assert site(local(), routes=[asking, to("web", "/")]).errors("site") == []
-    ((_, reason, message),) = site(local(), routes=[to("web", "/"), asking]).errors("site")
-    assert (reason, message) == ("JWTProviderNotDefined", 'Route references an undefined JWT provider "nobody"')
