@@ -167,7 +167,9 @@ def _global_authorization(walk: Walk, virtualhost: api.VirtualHost) -> Finding |
 
 
 def _providers_exist(routes: Iterable[Route], termination: Termination | None, report: Report) -> None:
-    """Row 17: the first route that names a provider which is not there. The routes stay."""
+    """Row 17: the first route that names a provider which is not there. The routes stay. One that another route with
+    the same match replaces counts too, as recorded of the reference.
+    """
     known = {"", *(provider.name for provider in (termination.jwt_providers if termination else ()))}
     for route in routes:
         if route.jwt_provider not in known:

@@ -132,3 +132,11 @@ def test_what_a_route_asks_for(policy: Mapping | None, wanted: str) -> None:
     https = world.host("shop.test").https
     assert https is not None
     assert {route.path.value: route.jwt_provider for route in https.routes} == {"/own": wanted, "/child": wanted}
+
+
+def test_a_route_that_another_one_replaces_is_looked_at_too() -> None:
+    """As recorded: row 17 of §2.4 speaks of the routes of the host, of which it is none."""
+    asking = to("web", "/", jwtVerificationPolicy={"require": "nobody"})
+    for routes in ([asking, to("web", "/")], [to("web", "/"), asking]):
+        ((_, reason, message),) = site(local(), routes=routes).errors("site")
+        assert (reason, message) == ("JWTProviderNotDefined", 'Route references an undefined JWT provider "nobody"')
