@@ -148,6 +148,29 @@ spec: {rules: [{host: i.test, http: {paths: [{path: /, pathType: Prefix, backend
     assert 'service "ns/no" not found' in done.stderr
 
 
+def test_an_ingress_that_envoy_would_refuse_is_told_and_counts_for_strict() -> None:
+    ingress = """
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: i, namespace: ns, annotations: {projectcontour.io/response-timeout: -1s}}
+spec: {rules: [{host: i.test, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: s, port: {number: 80}}}}]}}]}
+"""
+    done = contour("--strict", stdin=ingress + "---" + SERVICE)
+    assert done.returncode == 2
+    assert "Ingress ns/i: Rejected: i.test, route with prefix /: timeout: must not be negative" in done.stderr
+
+
+def test_an_ingressroute_counts_for_strict_though_it_has_no_conditions() -> None:
+    route = """
+apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata: {name: r, namespace: ns}
+spec: {virtualhost: {fqdn: r.test}, routes: [{match: /, services: [{name: s, port: 80}]}]}
+"""
+    assert contour("--strict", stdin=route + "---" + SERVICE).returncode == 0
+    assert contour("--strict", stdin=route).returncode == 2
+
+
 def test_private_keys_are_redacted_unless_asked_for() -> None:
     pair = Authority().sign("a.test")
     data = {

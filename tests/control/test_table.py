@@ -103,6 +103,16 @@ def test_an_ingress_with_something_wrong_says_so() -> None:
     assert "none" in found.text
 
 
+def test_an_ingress_that_envoy_would_refuse_says_so() -> None:
+    seen = Seen()
+    bad = ingress("i", "a.test")
+    bad["metadata"]["annotations"] = {"projectcontour.io/response-timeout": "-1s"}
+    (found,), _ = seen.take(service(), bad)
+    assert found == row("a.test", "Ingress", "i", "invalid", found.text)
+    assert "timeout: must not be negative" in found.text
+    assert seen.take(ingress("i", "a.test")) == ([row("a.test", "Ingress", "i")], [])
+
+
 def test_the_first_rows_are_those_that_need_attention() -> None:
     seen = Seen()
     seen.take(service(), *(proxy(name, "none" if name == "c" else "web", f"{name}.test") for name in "abcd"))

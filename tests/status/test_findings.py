@@ -8,15 +8,13 @@ from contour.api.decode import decode
 from contour.api.meta import ObjectRef, Ref
 from contour.control.pipeline import Pipeline
 from contour.control.settings import Settings
-from contour.status import findings
 
 KEY = ObjectRef("Ingress", "shop", "i")
 
 
 def test_findings_come_and_go_with_what_is_wrong() -> None:
     pipeline = Pipeline(Settings())
-    resources = list(pipeline.shape("scoped").values())
-    found = findings.attach(pipeline.engine, pipeline.store, pipeline.graph, resources)
+    found = pipeline.findings
     one = ingress("i", "i.test")
     one["metadata"]["uid"] = "u"
     pipeline.store.apply(decode(one))

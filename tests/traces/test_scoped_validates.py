@@ -105,7 +105,11 @@ def unreported(pipeline: Pipeline, withheld: Withheld) -> Iterator[str]:
     if not withheld.objects:
         yield f"{withheld.name} is withheld and nobody is told: {withheld.reason}"
     for key in withheld.objects:
-        if key.kind != "HTTPProxy":  # the status of an Ingress has no room for it
+        if key.kind == "Ingress":  # its status has no room for it
+            found = pipeline.findings.get(key)
+            if found is None or withheld.reason not in {one.message for one in found.findings}:
+                yield f"{withheld.name} is withheld and {key} is not told: {withheld.reason}"
+        if key.kind != "HTTPProxy":
             continue
         proxy = pipeline.store.proxies.get(Ref(key.namespace, key.name))
         if proxy and any(one.observed_generation > proxy.metadata.generation for one in proxy.status.conditions):

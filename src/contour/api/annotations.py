@@ -63,12 +63,15 @@ _FAMILIES = (PREFIX, OLD_PREFIX, INGRESS_PREFIX)
 _INGRESS_NAMES = (KUBERNETES_CLASS, ALLOW_HTTP, "kubernetes.io/ingress.global-static-ip-name")
 
 
+def key_of(annotations: Mapping[str, str], name: str) -> str:
+    """`projectcontour.io/NAME`, or the older `contour.heptio.com/NAME` if there was one and it alone is there."""
+    key, old = PREFIX + name, OLD_PREFIX + name
+    return old if key not in annotations and old in _OLD and old in annotations else key
+
+
 def value(annotations: Mapping[str, str], name: str) -> str:
-    """`projectcontour.io/NAME`, or where that is absent the older `contour.heptio.com/NAME` if there was one; else ""."""
-    found = annotations.get(PREFIX + name)
-    if found is None and OLD_PREFIX + name in _OLD:
-        found = annotations.get(OLD_PREFIX + name)
-    return found or ""
+    """What stands there; "" for nothing."""
+    return annotations.get(key_of(annotations, name), "")
 
 
 def unsupported(kind: str, annotations: Mapping[str, str]) -> Iterator[str]:

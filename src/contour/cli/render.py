@@ -71,7 +71,10 @@ def _serve(shape: Any, *, skip_admission: bool) -> int:
 
 
 def _invalid(entry: dict[str, Any]) -> bool:
-    return any(condition["status"] != "True" for condition in entry["status"].get("conditions", ()))
+    status = entry["status"]
+    if "currentStatus" in status:  # all that an IngressRoute has
+        return bool(status["currentStatus"] != "valid")
+    return any(condition["status"] != "True" for condition in status.get("conditions", ()))
 
 
 def _yaml(found: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from contour.dag.build import Graph
 from contour.envoy import classic, scoped
 from contour.envoy.resource import Resource, TypeUrl, Withheld
 from contour.reactive import ChangeSet, Collection, Engine
-from contour.status import plan
+from contour.status import findings, plan
 from contour.store import Store
 
 ShapeName = Literal["scoped", "classic"]
@@ -21,7 +21,8 @@ _ATTACH: dict[ShapeName, Callable[..., Shape]] = {"scoped": scoped.attach, "clas
 
 
 class Pipeline:
-    """Objects go into `store`; after `commit`, resources are in the shapes and status blocks in `statuses`.
+    """Objects go into `store`; after `commit`, resources are in the shapes, status blocks in `statuses`, and what is
+    wrong with objects whose status has no room for it in `findings`.
 
     `shapes` are built from the start; another one is attached by `shape` when somebody asks for it, and is there after
     the next commit. What raises in it holds up nothing else, and is in the `failures` of the commit under its name.
@@ -40,11 +41,15 @@ class Pipeline:
         self._shapes: dict[ShapeName, Shape] = {}
         for name in shapes:
             self._attach(name)
+        resources = [collection for shape in self._shapes.values() for collection in shape.values()]
+        self.findings: Collection[ObjectRef, findings.Found] = findings.attach(
+            self.engine, self.store, self.graph, resources
+        )
         self.statuses: Collection[ObjectRef, plan.Status] = plan.attach(
             self.engine,
             self.store,
             self.graph,
-            [collection for shape in self._shapes.values() for collection in shape.values()],
+            resources,
             status_address=settings.status_address,
             envoy_service=Ref(settings.envoy_service_namespace, settings.envoy_service_name),
         )

@@ -68,7 +68,7 @@ def state(pipeline: Pipeline, shape: ShapeName, *, show_secrets: bool) -> State:
 def findings(pipeline: Pipeline) -> list[str]:
     """What is wrong with objects that have no place for it in their status (Ingress), and with the configuration."""
     missing = sorted(pipeline.missing_extensions())
-    found = {entry for _, host in pipeline.graph.hosts.items() for entry in host.findings}
+    found = [(key, finding) for key, of in pipeline.findings.items() for finding in of.findings]
     return [extension_missing(ref) for ref in missing] + [
         f"{key.kind} {key.namespace}/{key.name}: {finding.reason}: {finding.message}" for key, finding in sorted(found)
     ]

@@ -19,15 +19,15 @@ from contour.dag.verdict import Finding
 from contour.kube.client import JSON, MERGE_PATCH, Client, CredentialsError, Response, Unreachable
 from contour.kube.kinds import BY_NAME
 from contour.reactive import ChangeSet
-from contour.status import event, findings, patch
+from contour.status import event, patch
 from contour.status.event import Announcer
 from contour.status.patch import Patch
+from contour.status.plan import ENVOY
 from contour.status.writer import Answered, Command, Differs, Leads, Limit, Outcome, Say, Send, Tick, Wait, Writer
 
 _UNREACHABLE_PAUSE = 1.0  # seconds in which nothing is written after a lost connection
 _TIMEOUT = 10.0
 _STATUS = "/status"
-_ENVOY = "EnvoyError"
 
 _OUTCOMES: dict[int, Outcome] = {403: "forbidden", 404: "gone", 409: "conflict", 400: "refused", 422: "refused"}
 
@@ -40,9 +40,8 @@ class Statuses:
 
     def __init__(self, client: Client, pipeline: Pipeline, limit: Limit, say: Callable[[str], None]) -> None:
         engine, store = pipeline.engine, pipeline.store
-        resources = list(pipeline.shape("scoped").values())
         self.patches = patch.attach(engine, store, pipeline.statuses)
-        self.findings = findings.attach(engine, store, pipeline.graph, resources)
+        self.findings = pipeline.findings
         self.writer = Writer(limit, random.random)
         self.events = Events(client, say)
         self.refusals = 0  # of objects, seen by this replica
@@ -126,14 +125,14 @@ class Statuses:
     def _refused(self, differences: Iterable[tuple[ObjectRef, str, tuple[Finding, ...]]]) -> None:
         """The leader shows in the status what an Envoy refuses; another replica, whose Envoys may be others, cannot."""
         for key, uid, news in differences:
-            mine = tuple(finding for finding in news if finding.type == _ENVOY)
+            mine = tuple(finding for finding in news if finding.type == ENVOY)
             self.refusals += len(mine)
             if not self.writer.leads:
                 self._announce(key, uid, mine)
 
     def _found(self, found: Iterable[tuple[ObjectRef, str, tuple[Finding, ...]]]) -> None:
         for key, uid, all_ in found:
-            shown = all_ if self.writer.leads else tuple(finding for finding in all_ if finding.type == _ENVOY)
+            shown = all_ if self.writer.leads else tuple(finding for finding in all_ if finding.type == ENVOY)
             self._announce(key, uid, shown)
 
     def _announce(self, key: ObjectRef, uid: str, news: Iterable[Finding]) -> None:

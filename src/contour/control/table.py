@@ -10,6 +10,7 @@ import msgspec
 from contour.api.meta import ObjectRef, Ref
 from contour.control.pipeline import Pipeline
 from contour.reactive import ChangeSet, Collection, Read
+from contour.status.plan import ENVOY
 
 VALID, INVALID = "valid", "invalid"
 
@@ -113,7 +114,13 @@ class Hosts:
         texts: dict[ObjectRef, str] = {}
         for ref, finding in host.findings:
             texts.setdefault(ref, finding.message)
-        objects = dict.fromkeys((*(ref for ref in host.roots if ref.kind == "Ingress"), *texts))
+        ingresses = [ref for ref in host.roots if ref.kind == "Ingress"]
+        for ref in ingresses:  # what Envoy refuses of them is not in the graph
+            of = read(self._pipeline.findings, ref)
+            for finding in of.findings if of is not None else ():
+                if finding.type == ENVOY:
+                    texts.setdefault(ref, finding.message)
+        objects = dict.fromkeys((*ingresses, *texts))
         rows = tuple(Row(name, ref, INVALID if ref in texts else VALID, texts.get(ref, "")) for ref in objects)
         return rows or None
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from contour.api.annotations import PREFIX, value
+from contour.api.annotations import key_of, value
 from contour.api.invalid import Invalid
 from contour.api.scalars import parse_timeout, quote
 from contour.dag.graph import Retry, Timeout
@@ -15,6 +15,7 @@ from contour.dag.verdict import Finding
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,10}")
 _VERSIONS = ("1.2", "1.3")
+_RETIRED_VERSION = "1.1"  # once the default, and no mistake: the least that is served is what it asks for
 
 
 class ContourAnnotations(msgspec.Struct, frozen=True, gc=False):
@@ -36,8 +37,8 @@ def read(annotations: Mapping[str, str]) -> tuple[ContourAnnotations, tuple[Find
             response_timeout=_timeout(annotations, timeout, problems),
             retry=_retry(annotations, problems),
             websocket_paths=frozenset(_items(value(annotations, "websocket-routes"))),
-            min_tls=_version(value(annotations, "tls-minimum-protocol-version"), "1.2"),
-            max_tls=_version(value(annotations, "tls-maximum-protocol-version"), "1.3"),
+            min_tls=_version(annotations, "tls-minimum-protocol-version", "1.2", problems),
+            max_tls=_version(annotations, "tls-maximum-protocol-version", "1.3", problems),
             certificate_namespace=value(annotations, "tls-cert-namespace"),
         ),
         tuple(problems),
@@ -51,30 +52,41 @@ def _retry(annotations: Mapping[str, str], problems: list[Finding]) -> Retry | N
         return None
     return Retry(
         retry_on=conditions,
-        num_retries=_count(value(annotations, "num-retries")),
+        num_retries=_count(annotations, "num-retries", problems),
         per_try_timeout=_timeout(annotations, "per-try-timeout", problems),
     )
 
 
-def _count(text: str) -> int:
+def _count(annotations: Mapping[str, str], name: str, problems: list[Finding]) -> int:
     """-1 is none; 0, what is no int32, and other negative numbers are one."""
-    number = int(text) if _INTEGER.fullmatch(text) else 0
-    if number == -1:
-        return 0
-    return number if 1 <= number < 2**31 else 1
+    text = value(annotations, name)
+    number = int(text) if _INTEGER.fullmatch(text) else None
+    if number is None or not -(2**31) <= number < 2**31:
+        if text:
+            problems.append(_problem(annotations, name, f"{quote(text)} is not a number"))
+        return 1
+    return 0 if number == -1 else max(number, 1)
 
 
 def _timeout(annotations: Mapping[str, str], name: str, problems: list[Finding]) -> Timeout:
     timeout = parse_timeout(value(annotations, name))
     if isinstance(timeout, Invalid):
-        text = f"annotation {quote(PREFIX + name)}: {timeout.text}"
-        problems.append(Finding("IngressError", "AnnotationNotValid", text))
+        problems.append(_problem(annotations, name, timeout.text))
         return None
     return timeout
 
 
-def _version(text: str, default: str) -> str:
-    return text if text in _VERSIONS else default
+def _version(annotations: Mapping[str, str], name: str, default: str, problems: list[Finding]) -> str:
+    text = value(annotations, name)
+    if text in _VERSIONS:
+        return text
+    if text and text != _RETIRED_VERSION:
+        problems.append(_problem(annotations, name, f"{quote(text)} is neither 1.2 nor 1.3"))
+    return default
+
+
+def _problem(annotations: Mapping[str, str], name: str, text: str) -> Finding:
+    return Finding("IngressError", "AnnotationNotValid", f"annotation {quote(key_of(annotations, name))}: {text}")
 
 
 def _items(text: str) -> list[str]:

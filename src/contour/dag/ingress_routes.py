@@ -19,6 +19,7 @@ from contour.dag.upstream import client_certificate_error
 from contour.dag.verdict import Finding
 
 _ANY_HOST = "*"
+_PATH_TYPES = (None, "", "Exact", "ImplementationSpecific", "Prefix")
 _REGEX_CHARACTERS = frozenset("^+*[]%")  # one of them makes an ImplementationSpecific path a regular expression
 
 
@@ -30,6 +31,11 @@ def routes(lookup: Lookup, ingress: IngressFacts, host: str) -> tuple[dict[PathM
     settings = ingress.settings.contour
     for rule in _rules(ingress, host):
         for place, path in rule:
+            if path.path_type not in _PATH_TYPES:
+                # The reference crashes on these. An API server refuses them.
+                told = f"{place}: pathType {quote(path.path_type)} is none of Exact, ImplementationSpecific and Prefix"
+                findings.append(finding("PathTypeNotSupported", told))
+                continue
             match = _path_match(path)
             if isinstance(match, Invalid):
                 # The rest of the rule goes with it, as in the reference.

@@ -18,13 +18,15 @@ from contour.status.ingressroute import ingress_route_status
 from contour.status.loadbalancer import Ingress, applied, from_addresses
 from contour.store import Store
 
+ENVOY = "EnvoyError"  # the type of what Envoy refuses
+
 Status = dict[str, Any]
 Resources = Collection[str, Resource | Withheld]
 
 
 def rejected(text: str) -> Finding:
     """The finding for what Envoy refuses, or would refuse (design: envoy.md §2, Ordering and refusals)."""
-    return Finding("EnvoyError", "Rejected", text)
+    return Finding(ENVOY, "Rejected", text)
 
 
 def attach(
