@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -71,6 +72,14 @@ def test_a_file_stands_for_its_lines(tmp_path: Path) -> None:
 def test_help(name: str) -> None:
     for done in (contour("help", name), contour(name, "--help")):
         assert f"Usage: contour {name}" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["bootstrap", "cli", "cli cds", "render", "run", "serve"])
+def test_help_lists_flags_in_alphabetical_order(name: str) -> None:
+    flags = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", contour("help", *name.split()).stdout, re.MULTILINE)
+    assert len(flags) > 5
+    assert [*flags[:-1]] == sorted(flags[:-1])
+    assert flags[-1] == "--help"  # which all commands have
 
 
 def test_version_is_quick() -> None:

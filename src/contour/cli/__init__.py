@@ -33,7 +33,7 @@ class _Lazy(click.Group):
         if cmd_name not in _COMMANDS:
             return super().get_command(ctx, cmd_name)  # `help`
         command: click.Command = importlib.import_module(f"contour.cli.{_COMMANDS[cmd_name][0]}").command
-        _take_log_format(command)
+        _complete(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -45,14 +45,22 @@ _LOG_FORMAT = ("--log-format",)
 _LOG_FORMATS = click.Choice(["text", "json"])
 
 
-def _take_log_format(command: click.Command) -> None:
-    """The global flag stands anywhere: `contour serve --log-format=json` is how most deployments have it."""
+def _complete(command: click.Command) -> None:
+    """What holds for all: flags are listed in alphabetical order, and the global one stands anywhere
+    (`contour serve --log-format=json` is how deployments have it).
+    """
     if not any(one.name == "log_format" for one in command.params):
         command.params.append(
             click.Option(_LOG_FORMAT, type=_LOG_FORMATS, callback=_set_log_format, expose_value=False, hidden=True)
         )
+        command.params.sort(key=lambda one: (isinstance(one, click.Argument), _flag(one)))
     for one in command.commands.values() if isinstance(command, click.Group) else ():
-        _take_log_format(one)
+        _complete(one)
+
+
+def _flag(parameter: click.Parameter) -> str:
+    """Its long name; arguments, which have none, keep their order."""
+    return next((name for name in parameter.opts if name.startswith("--")), "")
 
 
 def _set_log_format(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
