@@ -126,6 +126,13 @@ def test_an_orphan_and_an_ingress_that_leads_nowhere(api: Api, serving: Serving)
     assert "shop/nothing" in message
 
 
+def test_an_annotation_without_effect_is_logged(api: Api, serving: Serving) -> None:
+    api.apply({**proxy("a"), "metadata": {**proxy("a")["metadata"], "annotations": {"projectcontour.io/rewrite": "/"}}})
+    said = serving.wait_for("HTTPProxy shop/a: ignoring invalid or unsupported annotation")
+    assert "projectcontour.io/rewrite" in said
+    assert "level=error" in said
+
+
 def test_an_ingressroute_is_served_told_and_counted(api: Api, serving: Serving, envoy: Envoy) -> None:
     good, bad = ingressroute("good"), ingressroute("bad", to="nothing")
     api.apply([good, bad])

@@ -142,6 +142,19 @@ def test_the_description_of_an_ingressroute_is_news_unless_it_is_valid() -> None
     assert (found.status["description"], found.news) == ("valid IngressRoute", ())
 
 
+def test_what_an_envoy_refuses_of_an_ingressroute_is_news_as_such() -> None:
+    """A replica that does not lead posts an Event for what its own Envoys refuse, and for nothing else."""
+    site = Site()
+    key = ObjectRef("IngressRoute", "shop", "a")
+    site.apply(service(), versioned(ingressroute("a", "a.test"), "7"))
+    site.pipeline.store.refusals.set(key, ("no such thing",))
+    site.pipeline.commit()
+    found = site.patch(key)
+    assert found is not None
+    assert found.status == {"currentStatus": "invalid", "description": "no such thing"}
+    assert found.news == (Finding("EnvoyError", "Rejected", "no such thing"),)
+
+
 def test_an_ingress_has_an_address_and_no_condition() -> None:
     site = Site("ingress-status-address: a.test, 10.0.0.1")
     site.apply(service(), versioned(ingress("i", "i.test"), "5"))

@@ -29,6 +29,7 @@ from contour.kube.kinds import wanted
 from contour.kube.kubeconfig import ConfigurationError
 from contour.kube.watch import Batch, Notice, Watches
 from contour.reactive import ChangeSet
+from contour.status import unsupported
 from contour.status.writer import Limit
 from contour.xds.credentials import CredentialsError as FilesError
 from contour.xds.credentials import Files, mutual_tls
@@ -70,6 +71,7 @@ class _Serve:
         self._credentials = credentials
         self._log = log
         self._pipeline = Pipeline(self._settings)
+        self._unsupported = unsupported.attach(self._pipeline.engine, self._pipeline.store)
         self._statuses = Statuses(client, self._pipeline, _limit(self._settings), _warn(log, "status"))
         self._loop = Loop(self._pipeline, committed=self._committed, report=_warn(log, "build"))
         name = options.election.name if options.election else "disabled"
@@ -144,6 +146,9 @@ class _Serve:
         for ref in sorted(missing - self._missing):
             self._log.error(extension_missing(ref), context="configuration")
         self._missing = missing
+        for key, texts in changes[self._unsupported].set.items():
+            for text in texts:
+                self._log.error(f"{key.kind} {key.namespace}/{key.name}: {text}", context="kubernetes")
         self._statuses.committed(changes)
 
     async def _serve_xds(self) -> None:

@@ -16,7 +16,7 @@ from contour.dag.verdict import Finding
 from contour.reactive import Collection, Engine, Read
 from contour.status.conditions import observed
 from contour.status.ingressroute import VALID
-from contour.status.plan import Status
+from contour.status.plan import Status, rejected
 from contour.store import Store
 
 _TIME = "lastTransitionTime"
@@ -44,7 +44,10 @@ def attach(engine: Engine, store: Store, statuses: Collection[ObjectRef, Status]
         changes = differences(wanted, stands)
         if not changes:
             return None
-        news = _described(changes, wanted) if key.kind == IngressRoute.kind else _news(changes, stands)
+        if key.kind == IngressRoute.kind:
+            news = _described(changes, wanted, read(store.refusals, key))
+        else:
+            news = _news(changes, stands)
         return Patch(seen.resource_version, seen.uid, changes, news)
 
     return engine.collection("status patches", (statuses,), patch)
@@ -87,11 +90,14 @@ def _news(changes: Mapping[str, Any], stands: Mapping[str, Any]) -> tuple[Findin
     return tuple(dict.fromkeys(error for error in _errors(changes) if error not in known))
 
 
-def _described(changes: Status, wanted: Status) -> tuple[Finding, ...]:
+def _described(changes: Status, wanted: Status, refusals: tuple[str, ...] | None) -> tuple[Finding, ...]:
     """The same of an IngressRoute, whose one error is its description."""
     if "description" not in changes or wanted["currentStatus"] == VALID:
         return ()
-    return (Finding("IngressRouteError", wanted["currentStatus"].capitalize(), changes["description"]),)
+    text = changes["description"]
+    if refusals and text in refusals:
+        return (rejected(text),)
+    return (Finding("IngressRouteError", wanted["currentStatus"].capitalize(), text),)
 
 
 def _errors(status: Mapping[str, Any]) -> Iterable[Finding]:
