@@ -19,7 +19,7 @@ from tests.kube.apiserver import answers, forever, refusal, scripted
 
 from contour.kube import credentials
 from contour.kube.client import MERGE_PATCH, Client, CredentialsError, Unreachable
-from contour.kube.kubeconfig import Exec, User
+from contour.kube.kubeconfig import Configuration, Exec, User
 from contour.testing.certs import Authority, Pair
 
 OK = web.json_response({"kind": "Thing"})
@@ -164,6 +164,35 @@ async def test_many_requests_refused_at_once_renew_once(tmp_path):
         found = await asyncio.gather(*(client.request("GET", "/x") for _ in range(20)))
     assert all(response.ok for response in found)
     assert count.read_text().count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    "user",
+    [User(token="hunter\n2"), User(impersonate=(("Impersonate-User", "hunter\r2"),))],
+    ids=["token", "impersonation"],
+)
+async def test_what_no_header_can_hold_is_told_without_being_shown(user):
+    async with scripted(answers(OK)) as server, Client(server.configuration(user)) as client:
+        with pytest.raises(CredentialsError) as caught:
+            await client.request("GET", "/x")
+    assert str(caught.value) == "test: a token or name of the user has a control character in it"
+    assert server.asked == []
+
+
+async def test_a_proxy_that_refuses_is_told_without_its_password():
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        at = f"http://user:hunter2@127.0.0.1:{port}"
+        async with Client(Configuration("test", "https://127.0.0.1:1", insecure=True, proxy=at)) as client:
+            with pytest.raises(Unreachable) as caught:
+                await client.request("GET", "/x")
+    assert str(caught.value) == "https://127.0.0.1:1: the proxy answers 407 Proxy Authentication Required"
 
 
 def plugin(directory, token, *, version="v1", more="", **fields):

@@ -235,6 +235,8 @@ def _reason(error: BaseException) -> str:
         return str(error.os_error.strerror or error.os_error)
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the connection was lost in the middle of an answer"
+    if isinstance(error, aiohttp.ClientHttpProxyError):  # its own text shows the proxy's URL, password included
+        return f"the proxy answers {error.status} {error.message}"
     return str(error) or type(error).__name__
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import re
 import ssl
 import tempfile
 import time
@@ -23,6 +24,8 @@ _FILE_AGE = 60.0
 _PLUGIN_TIMEOUT = 60.0
 # A token that ends within this is replaced before it is used.
 _MARGIN = 10.0
+# What HTTP allows in no header (RFC 9110 §5.5).
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class CredentialsError(Exception):
@@ -87,6 +90,10 @@ class Credentials:
             if granted.client_certificate_data and granted.client_key_data:
                 certificate, private_key = granted.client_certificate_data.encode(), granted.client_key_data.encode()
             ends = _end_of(granted)
+        if any(_CONTROL.search(value) for _, value in headers):
+            raise CredentialsError(
+                f"{self._configuration.origin}: a token or name of the user has a control character in it"
+            )
         return Identity(tuple(headers), self._context(certificate, private_key), ends)
 
     def _context(self, certificate: bytes | None, private_key: bytes | None) -> ssl.SSLContext | None:
