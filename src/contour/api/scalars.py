@@ -7,13 +7,13 @@ is remembered.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import cast
 
 import re2
 
 from contour.api.invalid import Invalid
 from contour.api.meta import Ref
+from contour.api.remembered import remembered
 
 # Three states in nanoseconds: None = default (unset), 0 = disabled, otherwise the value.
 Timeout = int | None
@@ -42,7 +42,7 @@ _PIECE = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^.0-9]*)")
 # --- durations ----------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def parse_duration(text: str) -> int | Invalid:
     """Nanoseconds of a Go duration (`1m30s`, `1.5h`, `-2ms`, `0`), or Go's error text."""
     negative = text.startswith("-")
@@ -206,7 +206,7 @@ HEADER_NAME_ERRORS = (
 )
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def canonical_header(name: str) -> str:
     """`x-FOO_bar` -> `X-Foo_bar`; unchanged when a character may not stand in a header name."""
     if not _TOKEN.fullmatch(name):
@@ -236,7 +236,7 @@ _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def regex_error(pattern: str) -> Invalid | None:
     """What is wrong with a regular expression in RE2 syntax (the one Envoy uses); None if nothing is."""
     try:
@@ -249,6 +249,8 @@ def regex_error(pattern: str) -> Invalid | None:
         return Invalid(f"error parsing regexp: {code}: `{expression}`")
     except UnicodeEncodeError:
         return Invalid("error parsing regexp: invalid UTF-8: ``")
+    finally:
+        re2.purge()  # it would keep the last 128, which can have 8 MB each
     return None
 
 

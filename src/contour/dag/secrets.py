@@ -140,19 +140,13 @@ def envoy_accepts(secret: ServingSecret) -> Invalid | None:
 
 
 def reads_as_authorities(bundle: bytes) -> bool:
-    """Whether all certificates of what `ca_bundle` gave can be read."""
-    return not isinstance(_certificates(bundle), Invalid)
+    """Whether all certificates of what `ca_bundle` gave can be read: it looks at the types of their blocks only."""
+    return _authorities_read(bundle)
 
 
 def reads_as_revocation_lists(text: bytes) -> bool:
-    """Whether all lists in what `revocation_list` gave can be read."""
-    found = [block for block in pem.blocks(text) if isinstance(block, pem.Block) and block.type == _CRL]
-    try:
-        for block in found:
-            x509.load_der_x509_crl(block.der)
-    except _UNREADABLE:
-        return False
-    return True
+    """Whether all lists in what `revocation_list` gave can be read: it looks for one of that type only."""
+    return _lists_read(text)
 
 
 # --- reading -------------------------------------------------------------------------------------------------------
@@ -210,6 +204,22 @@ def _jwks_error(text: bytes) -> str:
     if "keys" not in key_set:
         return 'JWKS must contain a "keys" array'
     return "" if isinstance(key_set["keys"], list) else 'JWKS "keys" must be an array'
+
+
+@_by_digest
+def _authorities_read(bundle: bytes) -> bool:
+    return not isinstance(_certificates(bundle), Invalid)
+
+
+@_by_digest
+def _lists_read(text: bytes) -> bool:
+    found = [block for block in pem.blocks(text) if isinstance(block, pem.Block) and block.type == _CRL]
+    try:
+        for block in found:
+            x509.load_der_x509_crl(block.der)
+    except _UNREADABLE:
+        return False
+    return True
 
 
 @_by_digest

@@ -10,11 +10,12 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from contour.api.remembered import remembered
 
 _BASE64 = re.compile(r"[A-Za-z0-9_-]+\Z", re.ASCII)
 _CURVES: Mapping[str, tuple[ec.EllipticCurve, str]] = {
@@ -25,11 +26,12 @@ _CURVES: Mapping[str, tuple[ec.EllipticCurve, str]] = {
 _RSA_BITS = range(1024, 16385)
 _RSA_EXPONENT_BITS = 33
 _ED25519_BYTES = 32
+_LONGEST = 64 << 10  # bytes of a key set that is read once; a key has some 500
 # What Envoy reads of a key.
 _FIELDS = ("kty", "kid", "alg", "use", "crv", "x", "y", "n", "e", "k")
 
 
-@lru_cache(maxsize=256)
+@remembered(256, longest=_LONGEST)
 def usable(text: bytes) -> bytes | None:
     """The keys of a set that Envoy can verify with, as a set; None if there are none. `text` is a JSON object with an
     array `keys` (httpproxy.md §2.5).

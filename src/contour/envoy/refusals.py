@@ -9,14 +9,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 
 import msgspec
 
 from contour.api.meta import ObjectRef
+from contour.api.remembered import remembered
 from contour.api.scalars import regex_error
 from contour.dag import graph
-from contour.dag.secrets import reads_as_authorities, reads_as_revocation_lists
+from contour.dag.secrets import reads_as_authorities
 from contour.envoy import pb, rules
 from contour.envoy.filters import ext_authz, local_ratelimit
 
@@ -71,7 +71,12 @@ def _located(path: str, text: str, routes: Sequence[graph.Route], host: graph.Ho
     return route, f"{place(host, route)}: {field}: {text}"
 
 
-@lru_cache(maxsize=1024)
+def _texts(server: graph.Authorization) -> int:
+    headers = (*server.sent_headers, *server.upstream_headers)
+    return len(server.path_prefix) + sum(len(header.text) for header in headers)
+
+
+@remembered(1024, size=_texts)
 def of_authorization(server: graph.Authorization) -> str | None:
     """Its filter is in a chain, and for one that Envoy refuses all hosts lose the listener: it is left out, and the
     hosts that ask for it are not served.
@@ -96,7 +101,7 @@ def of_upstream(
         return f"{path}: {text}"
     if (idle_timeout or 0) < 0:
         return "idle_timeout: must not be negative"
-    if validation is not None and validation.subject_names and not is_trust_store(validation.ca):
+    if validation is not None and validation.subject_names and not reads_as_authorities(validation.ca):
         return f"Secret {validation.ca_secret}: a CA certificate cannot be read"
     return None
 
@@ -105,21 +110,9 @@ def of_dns_cluster(message: pb.Cluster, cluster: graph.DnsCluster) -> str | None
     for violation in rules.violations(message):
         return f"{violation.path}: {violation.text}"
     validation = cluster.validation
-    if validation is not None and validation.subject_names and not is_trust_store(validation.ca):
+    if validation is not None and validation.subject_names and not reads_as_authorities(validation.ca):
         return f"Secret {validation.ca_secret}: a CA certificate cannot be read"
     return None
-
-
-@lru_cache(maxsize=256)
-def is_trust_store(bundle: bytes) -> bool:
-    """Of the CA's certificates only the types of the PEM blocks were looked at (httpproxy.md §2.5)."""
-    return reads_as_authorities(bundle)
-
-
-@lru_cache(maxsize=256)
-def is_revocation_list(text: bytes) -> bool:
-    """Only that there is a list somewhere in the text has been looked at."""
-    return reads_as_revocation_lists(text)
 
 
 def drop_names(message: pb.ClusterLoadAssignment) -> None:

@@ -9,12 +9,13 @@ status range) Envoy checks too, and this module does not.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from contour.api.remembered import remembered
 from contour.envoy import pb
 from contour.envoy.rulechecks import Check, field_checks, field_rules, is_skipped, must_choose
 
@@ -96,7 +97,7 @@ def _walk_any_map(values: Any, path: str) -> Iterator[tuple[str, str]]:
         yield from _walk_any(value, f"{path}[{key}]")
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096, size=lambda _, value: len(value))
 def _packed(type_url: str, value: bytes) -> tuple[tuple[str, str], ...]:
     """The same filters are packed everywhere: they are looked at once. An unknown type is Envoy's business."""
     message = pb.unpack(pb.Any(type_url=type_url, value=value))

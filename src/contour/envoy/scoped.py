@@ -12,7 +12,7 @@ from functools import partial
 from contour.api.meta import ObjectRef, Ref
 from contour.dag import graph
 from contour.dag.build import Graph
-from contour.dag.secrets import ServingSecret, envoy_accepts
+from contour.dag.secrets import ServingSecret, envoy_accepts, reads_as_authorities, reads_as_revocation_lists
 from contour.dag.verdict import Invalid
 from contour.envoy import (
     accesslog,
@@ -459,11 +459,11 @@ def _trust(read: Read, graph_: Graph, name: str, clients: graph.ClientValidation
     revoked = read(graph_.revocation_lists, clients.crl_secret) if clients.crl_secret else b""
     if isinstance(authority, Invalid) or isinstance(revoked, Invalid):
         return None
-    if authority and not refusals.is_trust_store(authority):
+    if authority and not reads_as_authorities(authority):
         return f"Secret {clients.ca_secret}: a CA certificate cannot be read"
     if revoked and not authority:
         return f"Secret {clients.crl_secret}: Failed to load CRL from <inline> without trusted CA"
-    if revoked and not refusals.is_revocation_list(revoked):
+    if revoked and not reads_as_revocation_lists(revoked):
         return f"Secret {clients.crl_secret}: a list of revoked certificates cannot be read"
     return resource(name, client_certificates.secret(name, authority, revoked))
 

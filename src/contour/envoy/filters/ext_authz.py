@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 
+from contour.api.remembered import remembered
 from contour.dag import graph
 from contour.envoy import names, pb
 
@@ -51,7 +51,7 @@ def http_filter(server: graph.Authorization, facts: graph.ExtensionFacts, *, pri
     return pb.HttpFilter(name=NAME, typed_config=pb.pack(message))
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096, size=lambda one: sum(len(key) + len(value) for key, value in one.context))
 def per_route(one: graph.RouteAuthorization) -> pb.Any:
     if one.disabled:
         return DISABLED

@@ -7,8 +7,8 @@ the filter.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from functools import lru_cache
 
+from contour.api.remembered import remembered
 from contour.dag import graph
 from contour.envoy import pb
 
@@ -51,7 +51,7 @@ def remote(keys: graph.RemoteKeys, cluster: str) -> pb.RemoteJwks:
     return message
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def requirement(provider: str) -> pb.Any:
     """Of a route."""
     return pb.pack(pb.JwtPerRoute(requirement_name=provider))
