@@ -55,7 +55,7 @@ def evaluate(lookup: Lookup, root: IngressRouteFacts, virtualhost: api.VirtualHo
 def duplicate(fqdn: str, roots: Iterable[Ref]) -> Verdict:
     """For every root that claims a name which others claim too; none of them is evaluated."""
     names = ", ".join(sorted(map(str, roots)))
-    text = f"fqdn {quote(fqdn.lower())} is used in multiple IngressRoutes: {names}"
+    text = f"fqdn {quote(fqdn)} is used in multiple IngressRoutes: {names}"
     return Verdict(errors=(error("DuplicateVhost", text),))
 
 

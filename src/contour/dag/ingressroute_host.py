@@ -17,9 +17,8 @@ def with_ingressroutes(read: Read, sources: Sources, name: str, below: IngressHo
     refs = read(store.ingressroutes_by_host, name)
     if not refs:
         return below
-    claimants = read(store.ingressroutes_by_fqdn, name.lower())
-    if len(claimants) > 1:
-        verdict = duplicate(name, claimants)
+    if len(refs) > 1:
+        verdict = duplicate(name, refs)
         return msgspec.structs.replace(below, ingressroutes=tuple((ref, verdict) for ref in sorted(refs)))
     lookup = Lookup(read, sources)
     for ref in refs:

@@ -83,9 +83,6 @@ class Store:
         self.delegations_by_secret: Index[Ref, tuple[str, ...]] = engine.index(
             "delegations by secret", self.delegations, _delegated_secrets
         )
-        self.ingressroutes_by_fqdn: Index[str, Ref] = engine.index(
-            "ingressroutes by fqdn", self.ingressroutes, _route_fqdn
-        )
         self.ingressroutes_by_host: Index[str, Ref] = engine.index(
             "ingressroutes by host", self.ingressroutes, _route_host
         )
@@ -168,14 +165,10 @@ def _proxy_host(ref: Ref, proxy: HTTPProxy) -> Iterable[tuple[str, Ref]]:
         yield proxy.spec.virtualhost.fqdn, ref
 
 
-def _route_fqdn(ref: Ref, route: IngressRoute) -> Iterable[tuple[str, Ref]]:
+def _route_host(ref: Ref, route: IngressRoute) -> Iterable[tuple[str, Ref]]:
+    """In lower case: no schema asks for it, and it is the host of an Ingress or HTTPProxy however it is written."""
     if route.spec.virtualhost is not None:
         yield route.spec.virtualhost.fqdn.lower(), ref
-
-
-def _route_host(ref: Ref, route: IngressRoute) -> Iterable[tuple[str, Ref]]:
-    if route.spec.virtualhost is not None:
-        yield route.spec.virtualhost.fqdn, ref
 
 
 def _ingress_hosts(ref: Ref, ingress: Ingress) -> Iterable[tuple[str, Ref]]:
