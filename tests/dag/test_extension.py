@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.dag.world import AUTHORITY, Mapping, World, delegation, extension, secret, service, serving
+from tests.dag.world import AUTHORITY, Mapping, World, delegation, extension, root, secret, service, serving
 
 from contour.api.meta import Ref
 from contour.dag.graph import CircuitBreakers, Extension, ExtensionCluster, ExtensionTarget, ServicePort
@@ -181,3 +181,20 @@ def test_it_follows_its_services_and_secrets() -> None:
     assert found(world).cluster is not None
     world.delete("Service", "web")
     assert found(world).cluster is None
+
+
+def test_a_delegation_is_followed_by_the_hosts_that_ask_the_service() -> None:
+    """In one commit: what hosts read of an ExtensionService is settled after what that reads."""
+    virtualhost = {"tls": {"secretName": "cert"}, "authorization": {"extensionRef": {"name": "auth"}}}
+    world = World(
+        service(),
+        serving("cert"),
+        secret("vault/ca", "Opaque", **CA),
+        extension("auth", validation={"caSecret": "vault/ca", "subjectName": "a"}),
+        root("site", "shop.test", virtualhost=virtualhost),
+    )
+    for _ in range(2):
+        assert [reason for _, reason, _ in world.errors("site")] == ["ExtensionServiceNotFound"]
+        world.apply(delegation("vault/grant", "ca", "shop"))
+        assert world.errors("site") == []
+        world.delete("TLSCertificateDelegation", "vault/grant")

@@ -91,6 +91,8 @@ class Sources:
         self.key_set_errors: Derived[LocalKeys, Invalid | None] = engine.derived(
             "key set error", self._key_set_error, eager=True
         )
+        # Eager ones are settled in this order: before those of ExtensionServices everything that these ask about.
+        self.grants: Derived[tuple[Ref, str], bool] = engine.derived("delegation", self._granted, eager=True)
         self.extension_specs: Derived[Ref, ExtensionServiceSpec | None] = engine.derived(
             "extension service", self._extension_spec, eager=True
         )
@@ -101,7 +103,6 @@ class Sources:
         self.extension_facts: Derived[Ref, ExtensionFacts] = engine.derived(
             "facts of an extension service", self._extension_facts, eager=True
         )
-        self.grants: Derived[tuple[Ref, str], bool] = engine.derived("delegation", self._granted, eager=True)
 
     def _proxy(self, read: Read, ref: Ref) -> Proxy | None:
         proxy = read(self.store.proxies, ref)
