@@ -40,7 +40,14 @@ def test_an_error_is_one_line_and_exit_1(arguments: tuple[str, ...]) -> None:
     assert done.stdout == ""
     assert done.stderr.startswith("contour: error: ")
     assert done.stderr.endswith(", try --help\n")
+    assert "., " not in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_an_argument_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "args").write_bytes(b"\xff\xfe")
+    done = contour(f"@{tmp_path}/args")
+    assert (done.returncode, done.stderr) == (1, f"contour: error: @{tmp_path}/args: not UTF-8 text, try --help\n")
 
 
 def test_version_goes_to_stderr_as_yaml() -> None:

@@ -237,6 +237,12 @@ def test_a_signal_ends_it_in_order(serving: Serving, envoy: Envoy, api: Api, num
     assert ask("a.test").status == 200, "an Envoy goes on with what it has"
 
 
+def test_a_namespace_that_is_not_there_is_told(cluster: Cluster, shop: None) -> None:
+    with Serving(cluster.kubeconfig, f"--watch-namespaces={SHOP},sohp") as serving:
+        serving.wait_for("nothing is in namespace sohp: does it exist?")
+        assert not [line for line in serving.lines if f"nothing is in namespace {SHOP}" in line]
+
+
 def test_the_log_can_be_json(cluster: Cluster, shop: None) -> None:
     serving = Serving(cluster.kubeconfig)
     serving.arguments = ["--log-format=json", *serving.arguments]

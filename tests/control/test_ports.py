@@ -27,6 +27,13 @@ def test_a_port_given_twice() -> None:
         ports.check([Wanted("127.0.0.1", port, "--a"), Wanted("127.0.0.1", port, "--b")])
 
 
+def test_a_port_on_two_addresses() -> None:
+    port = ports.free("127.0.0.1")
+    ports.check([Wanted("127.0.0.1", port, "--a"), Wanted("127.0.0.2", port, "--b")])
+    with pytest.raises(PortError, match=f"port {port} is given twice, by --b and --c"):
+        ports.check([Wanted("127.0.0.2", port, "--b"), Wanted("0.0.0.0", port, "--c")])
+
+
 def test_an_address_of_another_machine() -> None:
     with pytest.raises(PortError, match=r"cannot listen on 192\.0\.2\.1 port .* \(--a\): Cannot assign"):
         ports.check([Wanted("192.0.2.1", 8080, "--a")])

@@ -85,7 +85,15 @@ async def test_nobody_listens():
     async with scripted(answers(OK)) as server:
         pass
     async with Client(server.configuration()) as client:
-        with pytest.raises(Unreachable, match=r"http://127.0.0.1:\d+: Connect"):
+        with pytest.raises(Unreachable, match=r"http://127.0.0.1:\d+: Connection refused$"):
+            await client.request("GET", "/x")
+
+
+async def test_nobody_listens_where_the_proxy_should_be():
+    async with scripted(answers(OK)) as server:
+        pass
+    async with Client(Configuration("here", "https://api.invalid:6443", proxy=server.url)) as client:
+        with pytest.raises(Unreachable, match=r": proxy 127.0.0.1:\d+: Connection refused$"):
             await client.request("GET", "/x")
 
 

@@ -76,5 +76,12 @@ def test_the_proxy_of_the_environment(tmp_path, monkeypatch):
     path = write(tmp_path / "file", "api")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:1")
     assert load(path).proxy == "http://proxy:1"
+    monkeypatch.setenv("HTTPS_PROXY", "proxy:1")
+    assert load(path).proxy == "http://proxy:1"
+    for wrong in ("socks5://u:hidden@proxy:1", "http://u:hidden@proxy:x"):
+        monkeypatch.setenv("HTTPS_PROXY", wrong)
+        with pytest.raises(ConfigurationError, match=r"^\$HTTPS_PROXY: ") as caught:
+            load(path)
+        assert "hidden" not in str(caught.value)
     monkeypatch.setenv("NO_PROXY", ".example")
     assert not load(path).proxy

@@ -155,7 +155,7 @@ async def test_an_answer_that_is_no_lease():
                 await asyncio.sleep(0.02)
         (trouble,) = me.news
         assert isinstance(trouble, Trouble)
-        assert trouble.text.startswith("not a Lease: ")
+        assert trouble.text.startswith("Lease projectcontour/leader-elect: not a Lease: ")
         broken.clear()
         await me.until(trouble, Well(), Acquired())
 
@@ -227,6 +227,8 @@ async def test_whoever_is_cancelled_gives_nothing_back():
 async def test_credentials_that_cannot_be_had_are_a_trouble_that_passes(tmp_path):
     leases, token = Leases(), tmp_path / "token"
     async with scripted(leases.answer) as server, Candidate(server.configuration(User(token_file=token))) as me:
-        await me.until(Trouble(f"{token}: No such file or directory"))
+        await me.until(Trouble(f"Lease projectcontour/leader-elect: {token}: No such file or directory"))
         token.write_text("t")
-        await me.until(Trouble(f"{token}: No such file or directory"), Well(), Acquired())
+        await me.until(
+            Trouble(f"Lease projectcontour/leader-elect: {token}: No such file or directory"), Well(), Acquired()
+        )

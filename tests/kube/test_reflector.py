@@ -355,6 +355,12 @@ def test_not_allowed_is_told_once():
     assert talk.told() == [Well()]
 
 
+def test_that_nobody_knows_us_is_so_for_every_kind():
+    talk = Talk().feed(Refused(Failure(401, "Unauthorized", "no")))
+    assert talk.told() == [Trouble("the API server does not accept our credentials: 401 Unauthorized: no", whole=True)]
+    assert talk.asked == "pause 10"
+
+
 def test_allowed_to_list_but_not_to_watch():
     talk = Talk().watching()
     forbidden = Failure(403, "Forbidden", "no")
@@ -380,9 +386,7 @@ ABSENT = Failure(404, "", "404 page not found")
 
 def test_a_kind_that_is_not_installed_yet():
     talk = Talk().feed(Refused(ABSENT))
-    assert talk.told() == [
-        Trouble("the API server does not know services of v1: is its CustomResourceDefinition installed?", absent=True)
-    ]
+    assert talk.told() == [Trouble("the API server does not know services of v1", absent=True)]
     assert (talk.asked, talk.synced) == ("pause 10", 0)
     talk.feed(Woken()).feed(Refused(ABSENT)).feed(Woken()).page(service("a", 1))
     assert (talk.changes, talk.synced, talk.told()) == (["a@1"], 1, [Well()])

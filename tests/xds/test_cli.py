@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 
 import pytest
@@ -12,6 +13,7 @@ from tests.xds.wired import serving
 
 from contour.envoy import pb
 from contour.envoy.resource import CLUSTER, LISTENER, ROUTE, SCOPED_ROUTE, SECRET, resource
+from contour.testing.certs import Authority
 from contour.xds.hub import Hub
 
 
@@ -57,7 +59,7 @@ async def contour():
     async def start(*arguments: str, **env: str) -> Run:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", "from contour.cli import main; main()", "cli", *arguments,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=env,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, **env},
         )  # fmt: skip
         runs.append(Run(process))
         return runs[-1]
@@ -126,6 +128,29 @@ async def test_one_tls_file_alone_is_an_error(contour):
     _, error = await run.process.communicate()
     assert run.process.returncode == 1
     assert b"you must supply all three TLS parameters - --cafile, --cert-file, --key-file, or none of them" in error
+
+
+@pytest.mark.parametrize("bad", ["CA", "CERT", "KEY"])
+async def test_tls_files_that_are_none(tmp_path, contour, bad):
+    authority = Authority()
+    pair = authority.sign("envoy")
+    contents = {"CA": authority.certificate, "CERT": pair.certificate, "KEY": pair.private_key, bad: b"hidden"}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    variables = {"CLI_CAFILE": "CA", "CLI_CERT_FILE": "CERT", "CLI_KEY_FILE": "KEY"}
+    run = await contour("cds", **{name: f"{tmp_path}/{file}" for name, file in variables.items()})
+    _, error = await run.process.communicate()
+    assert run.process.returncode == 1
+    assert error.decode().startswith(f"contour: error: {tmp_path}/{bad}: not ")
+    assert b"hidden" not in error
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "contour:", ":8001", ""])
+async def test_an_address_that_is_none(contour, address):
+    run = await contour("cds", f"--contour={address}")
+    _, error = await run.process.communicate()
+    assert run.process.returncode == 1
+    assert f"--contour: {address!r} is neither HOST:PORT nor unix:PATH" in error.decode()
 
 
 async def test_nobody_listens(tmp_path, contour):

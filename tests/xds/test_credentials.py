@@ -121,5 +121,5 @@ def test_bad_files_at_the_start_are_named(disk, name, content):
 def test_keys_are_not_printed(disk):
     from contour.xds import credentials
 
-    contents = credentials._read(disk.files)
+    contents = credentials.read(disk.files)
     assert "PRIVATE" not in repr(contents)

@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(0)
     except click.ClickException as error:
         hint = ", try --help" if isinstance(error, click.UsageError) else ""
-        click.echo(f"contour: error: {error.format_message()}{hint}", err=True)
+        click.echo(f"contour: error: {error.format_message().removesuffix('.')}{hint}", err=True)
         sys.exit(1)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
@@ -128,5 +128,7 @@ def _expand(arguments: Sequence[str]) -> list[str]:
             lines = Path(argument[1:]).read_text(encoding="utf-8").splitlines()
         except OSError as error:
             raise click.UsageError(f"{argument}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise click.UsageError(f"{argument}: not UTF-8 text") from error
         expanded += [line for line in lines if line.strip() and not line.startswith("#")]
     return expanded

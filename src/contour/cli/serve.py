@@ -86,10 +86,11 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
     import asyncio
 
     from contour.control.serve import ServeError, serve
-    from contour.control.serve_log import logger
+    from contour.control.serve_log import adopt, logger
     from contour.control.serve_options import Options
 
     log = logger(ctx.find_root().params["log_format"], debug=read.debug)
+    adopt(log)
     try:
         asyncio.run(serve(Options(read, _election(process), disabled), log))
     except ServeError as error:
@@ -111,6 +112,7 @@ def _settled(read: Any, process: dict[str, Any]) -> Any:
 
 
 def _election(process: dict[str, Any]) -> Any:
+    from contour.api.names import label_error, subdomain_error
     from contour.control.serve_options import Election
     from contour.kube.lease import Timing, TimingError
 
@@ -126,7 +128,11 @@ def _election(process: dict[str, Any]) -> Any:
     except TimingError as error:
         raise click.UsageError(str(error)) from error
     namespace = process["leader_election_resource_namespace"] or os.environ.get("CONTOUR_NAMESPACE", _NAMESPACE)
-    return Election(namespace, process["leader_election_resource_name"], timing)
+    name = process["leader_election_resource_name"]
+    for flag, wrong in (("namespace", label_error(namespace)), ("name", subdomain_error(name))):
+        if wrong:
+            raise click.UsageError(f"--leader-election-resource-{flag}: {wrong}")
+    return Election(namespace, name, timing)
 
 
 def _names() -> list[str]:

@@ -164,17 +164,23 @@ def _print(message: Any) -> None:
 def _channel(connection: Connection) -> Any:
     import grpc
 
+    from contour.xds.credentials import CredentialsError, Files, read
+
+    host, _, port = connection.contour.rpartition(":")
+    if not connection.contour.startswith("unix:") and not (host and port.isdecimal()):
+        raise click.UsageError(f"--contour: {connection.contour!r} is neither HOST:PORT nor unix:PATH")
+
     options = (("grpc.max_receive_message_length", -1), ("grpc.ssl_target_name_override", _SERVER_NAME))
-    files = (connection.cafile, connection.key_file, connection.cert_file)
-    if not any(files):
+    authority, key, certificate = connection.cafile, connection.key_file, connection.cert_file
+    if not (authority or key or certificate):
         return grpc.insecure_channel(connection.contour, options=options)
-    if not all(files):
+    if not (authority and key and certificate):
         raise click.UsageError(
             "you must supply all three TLS parameters - --cafile, --cert-file, --key-file, or none of them"
         )
     try:
-        authority, key, certificate = (Path(file or "").read_bytes() for file in files)
-    except OSError as error:
-        raise click.UsageError(f"{error.filename}: {error.strerror}") from error
-    credentials = grpc.ssl_channel_credentials(authority, key, certificate)
+        own = read(Files(Path(certificate), Path(key), Path(authority)))
+    except CredentialsError as error:
+        raise click.ClickException(str(error)) from error
+    credentials = grpc.ssl_channel_credentials(own.authority, own.private_key, own.certificate)
     return grpc.secure_channel(connection.contour, credentials, options=options)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from contour.control.settings import Endpoint
 
 _MAX_HEADER = 2048
 _GRACE = 5.0
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_LOG = logging.getLogger("contour.pages")
+# What is no request is answered with 400: whoever reaches the port shall not write the log.
+_LOG.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
 
 # Raises nothing: the reason why Kubernetes cannot be asked, or None.
 Check = Callable[[], Awaitable[str | None]]
@@ -47,6 +53,7 @@ class Pages:
         runner = web.AppRunner(
             app,
             access_log=None,
+            logger=_LOG,
             handle_signals=False,
             shutdown_timeout=_GRACE,
             max_line_size=_MAX_HEADER,

@@ -8,6 +8,8 @@ import socket
 from collections.abc import Iterable
 from typing import NamedTuple
 
+_ANY = frozenset(("0.0.0.0", "::"))
+
 
 class PortError(Exception):
     """An address cannot be listened on; the text names it and the flag that changes it."""
@@ -21,11 +23,12 @@ class Wanted(NamedTuple):
 
 def check(wanted: Iterable[Wanted]) -> None:
     """Raises PortError for the first address that is taken, twice wanted, or not ours to take."""
-    seen: dict[int, str] = {}
+    seen: list[Wanted] = []
     for address, port, flag in wanted:
-        if port in seen:
-            raise PortError(f"port {port} is given twice, by {seen[port]} and {flag}")
-        seen[port] = flag
+        for other in seen:
+            if port == other.port and (address == other.address or not _ANY.isdisjoint((address, other.address))):
+                raise PortError(f"port {port} is given twice, by {other.flag} and {flag}")
+        seen.append(Wanted(address, port, flag))
         try:
             with _bound(address, port):
                 pass

@@ -20,7 +20,7 @@ from contour.control.serve_leader import Leadership
 from contour.control.serve_log import Logger
 from contour.control.serve_options import Options
 from contour.control.serve_status import Statuses
-from contour.control.settings import Settings, extension_missing
+from contour.control.settings import Endpoint, Settings, extension_missing
 from contour.control.stopping import signals, until
 from contour.kube import config
 from contour.kube.client import Client, CredentialsError, Unreachable
@@ -32,11 +32,12 @@ from contour.reactive import ChangeSet
 from contour.status import unsupported
 from contour.status.writer import Limit
 from contour.xds.credentials import CredentialsError as FilesError
-from contour.xds.credentials import Files, mutual_tls
+from contour.xds.credentials import Files, mutual_tls, read
 from contour.xds.server import Server
 
 _CHECK_TIMEOUT = 5.0
-_INSTALL = "; install the CRDs, as in examples/contour/01-crds.yaml"
+_FLAGS = "--contour-cert-file, --contour-key-file, --contour-cafile"
+_INSTALL = ": install the CRDs, as in examples/contour/01-crds.yaml"
 # A scrape formats in a thread: what Envoys are told waits for the interpreter no longer than this.
 _SWITCH_INTERVAL = 0.0005
 
@@ -92,13 +93,19 @@ class _Serve:
 
     async def run(self, stop: asyncio.Event) -> None:
         xds, health, metrics = self._settings.xds, self._settings.health, self._settings.metrics
-        ports.check([ports.Wanted(xds.address, xds.port, "--xds-port")])
+        listens = [
+            ports.Wanted(xds.address, xds.port, "--xds-port"),
+            ports.Wanted(metrics.address, metrics.port, "--http-port (or metrics.contour.port)"),
+            ports.Wanted(health.address, health.port, "--health-port"),
+        ]
+        ports.check(listens[:2] if listens[1][:2] == listens[2][:2] else listens)
+        _check_metrics_files(metrics)
         try:
             try:
                 await self._pages.start(health, metrics)
             except OSError as error:
                 raise ServeError(f"cannot serve metrics and health: {error}") from error
-            await until(self._end(stop), self._watches.run(), self._loop.run(), self._serve_xds(), self._lead())
+            await until(self._end(stop), self._watch(), self._loop.run(), self._serve_xds(), self._lead())
         finally:
             await self._statuses.stop()
             await self._server.stop()
@@ -106,6 +113,11 @@ class _Serve:
             self._log.info("stopped")
 
     # --- what the API server says -----------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Credentials that are wrong from the beginning are a mistake; later they may come again."""
+        await self._client.authenticate()
+        await self._watches.run()
 
     def _deliver(self, batch: Batch) -> None:
         """Nothing is built before everything has been read: half a cluster is no configuration.
@@ -124,6 +136,10 @@ class _Serve:
         if not self._watches.waiting_for:
             self._log.info("everything has been read", objects=len(self._first), context="kubernetes")
             first, self._first = self._first, None
+            for namespace in sorted(
+                set(self._settings.watch_namespaces) - {key.namespace for key, value in first.items() if value}
+            ):
+                self._log.warning(f"--watch-namespaces: nothing is in namespace {namespace}: does it exist?")
             self._loop.submit(first.items())
 
     def _notice(self, notice: Notice) -> None:
@@ -132,7 +148,8 @@ class _Serve:
         what = f"{notice.kind.plural}: " if notice.kind else ""
         match notice.report:
             case Trouble(text, absent):
-                tell.error(f"{what}{text}{_INSTALL if absent else ''}", **where)
+                ours = notice.kind is not None and "projectcontour" in notice.kind.type.api_version
+                tell.error(f"{what}{text}{_INSTALL if absent and ours else ''}", **where)
             case Well():
                 tell.info(f"{what}read again", **where)
             case Unread(key, text):
@@ -213,7 +230,16 @@ def _credentials(settings: Settings, log: Logger) -> grpc.ServerCredentials | No
     try:
         return mutual_tls(Files(Path(at.cert_file), Path(at.key_file), Path(at.ca_file)), on_error)
     except FilesError as error:
-        raise ServeError(f"xDS is served with TLS (or with --insecure, without): {error}") from error
+        raise ServeError(f"xDS is served with TLS ({_FLAGS}; or with --insecure, without): {error}") from error
+
+
+def _check_metrics_files(at: Endpoint) -> None:
+    if not at.cert_file:
+        return
+    try:
+        read(Files(Path(at.cert_file), Path(at.key_file), Path(at.ca_file) if at.ca_file else None))
+    except FilesError as error:
+        raise ServeError(f"metrics are served with TLS (metrics.contour): {error}") from error
 
 
 def _warn(log: Logger, context: str) -> Callable[[str], None]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
 from typing import Any, Literal
 
@@ -21,7 +23,7 @@ def logger(form: Format, *, debug: bool) -> Logger:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if form == "json"
-        else structlog.processors.LogfmtRenderer(key_order=_ORDER, drop_missing=True)
+        else structlog.processors.LogfmtRenderer(key_order=_ORDER, drop_missing=True, bool_as_flag=False)
     )
     made: Logger = structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr),
@@ -36,6 +38,26 @@ def logger(form: Format, *, debug: bool) -> Logger:
         cache_logger_on_first_use=True,
     )
     return made
+
+
+def adopt(log: Logger) -> None:
+    """What libraries have to say becomes lines of this log; they would print it as it comes, with tracebacks."""
+    logging.basicConfig(handlers=[_Adopted(log)], level=logging.WARNING, force=True)
+
+
+class _Adopted(logging.Handler):
+    def __init__(self, log: Logger) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            text = f"{text}: {type(error).__name__}: {error}"
+            self._log.debug("".join(traceback.format_exception(error)), context=record.name)
+        line = self._log.error if record.levelno >= logging.ERROR else self._log.warning
+        line(" ".join(text.split()), context=record.name)
 
 
 def _visible(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -32,6 +32,8 @@ def signals() -> Iterator[asyncio.Event]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+            if stop.is_set():  # what is left to do may take a while
+                signal.signal(number, lambda again, _: None if again == signal.SIGHUP else os._exit(1))
 
 
 async def until(end: Coroutine[Any, Any, Any], *work: Coroutine[Any, Any, None]) -> None:

@@ -7,6 +7,7 @@ event of a watch 12 µs against 35 µs, which is most of what a status of 10,000
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections import Counter
@@ -120,6 +121,10 @@ class Client:
                 answer.connection.transport.abort()
             answer.close()
 
+    async def authenticate(self) -> None:
+        """Find out whether there are credentials, without a request. Raises CredentialsError."""
+        await self._credentials.current()
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
@@ -232,12 +237,20 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return str(error.os_error.strerror or error.os_error)
+        through = isinstance(error, aiohttp.ClientProxyConnectionError)
+        return f"{f'proxy {error.host}:{error.port}: ' if through else ''}{_system(error.os_error)}"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the connection was lost in the middle of an answer"
     if isinstance(error, aiohttp.ClientHttpProxyError):  # its own text shows the proxy's URL, password included
         return f"the proxy answers {error.status} {error.message}"
     return str(error) or type(error).__name__
+
+
+def _system(error: OSError) -> str:
+    """The system's word for it; asyncio's is `Connect call failed`, with the address once more."""
+    if error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):  # these have numbers of their own
+        return os.strerror(error.errno)
+    return str(error.strerror or error)
 
 
 def _socket(address: tuple[Any, ...]) -> socket.socket:

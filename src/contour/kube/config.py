@@ -9,7 +9,7 @@ from urllib.request import getproxies, proxy_bypass
 import msgspec
 from yarl import URL
 
-from contour.kube.kubeconfig import Configuration, ConfigurationError, Source, User, read
+from contour.kube.kubeconfig import Configuration, ConfigurationError, Source, User, read, url_error
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -71,9 +71,12 @@ def _of_pod(directory: Path) -> Configuration:
         if not file.is_file():
             raise ConfigurationError(f"{origin}: {file} does not exist: the pod has no service account token mounted")
     namespace = directory / "namespace"
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    if wrong := url_error(server):
+        raise ConfigurationError(f"{origin}: KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT: {server}: {wrong}")
     return Configuration(
         origin=origin,
-        server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+        server=server,
         user=User(token_file=token),
         namespace=namespace.read_text().strip() if namespace.is_file() else "default",
         authority=authority,
@@ -84,4 +87,9 @@ def _proxy(server: str) -> str:
     url = URL(server)
     if not url.host or proxy_bypass(url.authority) or url.host in {"localhost", "127.0.0.1", "::1"}:
         return ""
-    return getproxies().get(url.scheme, "")
+    proxy = getproxies().get(url.scheme, "")
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if proxy and (wrong := url_error(proxy)):
+        raise ConfigurationError(f"${url.scheme.upper()}_PROXY: {wrong}")
+    return proxy

@@ -184,7 +184,8 @@ async def _ask(plugin: Exec, configuration: Configuration) -> _Granted:
             await process.wait()
     if process.returncode != 0:
         said = " ".join(complaints.decode(errors="replace").split())[:300]
-        raise CredentialsError(_with_hint(f"{where}: exit status {process.returncode}: {said}", plugin))
+        text = f"{where}: exit status {process.returncode}"
+        raise CredentialsError(_with_hint(f"{text}: {said}" if said else text, plugin))
     return _granted(where, plugin, printed)
 
 

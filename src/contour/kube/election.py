@@ -70,6 +70,7 @@ class Election:
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._path = f"{self._collection}/{name}"
         self._machine = lease.Election(identity, timing or Timing(), random.random)
+        self._name = f"Lease {namespace}/{name}"
         self._tell = tell
         # The whole object as it was read or written last: what others keep in it stays.
         self._object: dict[str, Any] = {}
@@ -116,9 +117,9 @@ class Election:
             async with asyncio.timeout(command.timeout):
                 return await self._send(command)
         except TimeoutError:
-            return Failed(f"the API server did not answer for {command.timeout:.1f} s")
+            return Failed(f"{self._name}: the API server did not answer for {command.timeout:.1f} s")
         except (Unreachable, CredentialsError) as error:
-            return Failed(str(error))
+            return Failed(f"{self._name}: {error}")
 
     async def _send(self, command: Read | Create | Update) -> Input:
         match command:
@@ -126,7 +127,7 @@ class Election:
                 response = await self._client.request("GET", self._path)
                 if response.status == 404:
                     return Found(None)
-                return self._keep(response) if response.ok else Failed(str(response.failure))
+                return self._keep(response) if response.ok else Failed(f"{self._name}: {response.failure}")
             case Create():
                 body = msgspec.json.encode({**self._blank, "spec": command.record})
                 response = await self._client.request("POST", self._collection, body=body)
@@ -138,14 +139,14 @@ class Election:
         if response.ok:
             kept = self._keep(response)
             return kept if isinstance(kept, Failed) else Written()
-        return Conflict() if response.status in conflicts else Failed(str(response.failure))
+        return Conflict() if response.status in conflicts else Failed(f"{self._name}: {response.failure}")
 
     def _keep(self, response: Response) -> Input:
         try:
             found = msgspec.json.decode(response.body, type=_Lease)
             self._object = msgspec.json.decode(response.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return Failed(f"not a Lease: {error}")
+            return Failed(f"{self._name}: not a Lease: {error}")
         return Found(found.spec)
 
     def _feed(self, event: Input) -> Step:

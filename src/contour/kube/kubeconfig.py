@@ -12,6 +12,7 @@ import binascii
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -98,6 +99,18 @@ def read(sources: Sequence[Source], context: str = "") -> Configuration:
         found = _named(origin, "users", selected.user, ((path, file.users) for path, file in files))
         user = _user(f"{origin}: user {selected.user!r}", *found)
     return msgspec.structs.replace(configuration, user=user, namespace=selected.namespace or "default")
+
+
+def url_error(url: str) -> str:
+    """What is wrong with the address of a server or a proxy, "" if nothing is; a password in it is not told."""
+    if not url.startswith(("http://", "https://")):
+        return "it does not begin with http:// or https://"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "its host or its port is none"
+    return "" if host else "it names no host"
 
 
 # --- the form of the files ----------------------------------------------------------------------------------------
@@ -207,10 +220,12 @@ def _cluster(origin: str, name: str, path: Path, raw: dict[str, Any]) -> Configu
     cluster = _fields(_Cluster, raw, where)
     if not cluster.server:
         raise ConfigurationError(f"{where}: server is not set")
-    if not cluster.server.startswith(("http://", "https://")):
-        raise ConfigurationError(f"{where}: server: {cluster.server!r} does not begin with http:// or https://")
-    if cluster.proxy_url and not cluster.proxy_url.startswith(("http://", "https://")):
-        raise ConfigurationError(f"{where}: proxy-url: {cluster.proxy_url!r}: only http:// and https:// are supported")
+    if cluster.proxy_url and (wrong := url_error(cluster.proxy_url)):
+        raise ConfigurationError(f"{where}: proxy-url: {wrong}")
+    if wrong := url_error(cluster.server):
+        raise ConfigurationError(f"{where}: server: {wrong}")
+    if "@" in urlsplit(cluster.server).netloc:  # the server's address stands in the log
+        raise ConfigurationError(f"{where}: server: a user and a password belong to the fields of the user")
     data, file = cluster.certificate_authority_data, cluster.certificate_authority
     return Configuration(
         origin=origin,

@@ -243,8 +243,10 @@ class Reflector:
         elif failure.code in {401, 403}:
             if self.kind.optional and not self.synced:
                 self._sync(step)
-            text = f"not allowed to {operation} {self._what()}: {failure}"
-            self._fail(step, operation, Trouble(text), _DENIED * (1 - self._chance() / 2))
+            trouble = Trouble(f"not allowed to {operation} {self._what()}: {failure}")
+            if failure.code == 401:  # whoever we are, it is so for every kind
+                trouble = Trouble(f"the API server does not accept our credentials: {failure}", whole=True)
+            self._fail(step, operation, trouble, _DENIED * (1 - self._chance() / 2))
         else:
             trouble = Trouble(f"cannot {operation} {self._what()}: {failure}")
             if failure.retry_after is None:
@@ -268,9 +270,7 @@ class Reflector:
         Objects do not go without an event when their kind is removed; a server that is starting says 404, too.
         """
         if not self.kind.optional:
-            self._troubles["list"] = Trouble(
-                f"the API server does not know {self._what()}: is its CustomResourceDefinition installed?", absent=True
-            )
+            self._troubles["list"] = Trouble(f"the API server does not know {self._what()}", absent=True)
         else:
             self._troubles.clear()  # of a server that did not answer, and does now
             if not self.synced:

@@ -16,11 +16,11 @@ class CredentialsError(Exception):
 
 
 class Files(msgspec.Struct, frozen=True, gc=False):
-    """Paths of the server's certificate chain and key, and of the authorities that sign clients, all PEM."""
+    """Paths of a certificate chain and its key, and of the authorities that sign the other side, all PEM."""
 
     certificate: Path
     private_key: Path
-    authority: Path
+    authority: Path | None
 
 
 def mutual_tls(files: Files, on_error: Callable[[CredentialsError], None]) -> grpc.ServerCredentials:
@@ -29,13 +29,13 @@ def mutual_tls(files: Files, on_error: Callable[[CredentialsError], None]) -> gr
     Files that turn bad later are reported (from gRPC's thread), and the last good ones stay in use: a rotation is seen
     half done when a handshake falls between the writing of two files.
     """
-    current = _read(files)
+    current = read(files)
     configuration = _configuration(current)
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
         nonlocal current
         try:
-            now = _read(files, current)
+            now = read(files, current)
             if now == current:
                 return None
             changed = _configuration(now)
@@ -48,43 +48,47 @@ def mutual_tls(files: Files, on_error: Callable[[CredentialsError], None]) -> gr
     return grpc.dynamic_ssl_server_credentials(configuration, fetch, require_client_authentication=True)
 
 
-class _Contents(msgspec.Struct, frozen=True, gc=False):
+class Contents(msgspec.Struct, frozen=True, gc=False):
+    """What the files hold; `authority` is empty without one."""
+
     certificate: bytes
     private_key: bytes
     authority: bytes
 
     def __repr__(self) -> str:  # a private key never reaches a log
-        return "_Contents(...)"
+        return "Contents(...)"
 
 
-def _read(files: Files, known: _Contents | None = None) -> _Contents:
-    contents = _Contents(*(_bytes(path) for path in (files.certificate, files.private_key, files.authority)))
+def read(files: Files, known: Contents | None = None) -> Contents:
+    """What the files hold, which fits together; `known` needs no check. Raises CredentialsError."""
+    contents = Contents(*(_bytes(path) for path in (files.certificate, files.private_key, files.authority)))
     if contents != known:
         _check(files, contents)
     return contents
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path | None) -> bytes:
     try:
-        return path.read_bytes()
+        return path.read_bytes() if path is not None else b""
     except OSError as error:
         raise CredentialsError(f"{path}: {error.strerror}") from error
 
 
-def _check(files: Files, contents: _Contents) -> None:
+def _check(files: Files, contents: Contents) -> None:
     try:
         chain = x509.load_pem_x509_certificates(contents.certificate)
     except ValueError as error:
-        raise CredentialsError(f"{files.certificate}: not a PEM certificate: {error}") from error
+        raise CredentialsError(f"{files.certificate}: not a PEM certificate") from error
     try:
         # Whether the key is a sound RSA key takes long and is not the question here.
         key = load_pem_private_key(contents.private_key, None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError) as error:
         raise CredentialsError(f"{files.private_key}: not an unencrypted PEM private key") from error
     try:
-        x509.load_pem_x509_certificates(contents.authority)
+        if files.authority is not None:
+            x509.load_pem_x509_certificates(contents.authority)
     except ValueError as error:
-        raise CredentialsError(f"{files.authority}: not a PEM certificate: {error}") from error
+        raise CredentialsError(f"{files.authority}: not a PEM certificate") from error
     public = [
         k.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         for k in (chain[0].public_key(), key.public_key())
@@ -93,5 +97,5 @@ def _check(files: Files, contents: _Contents) -> None:
         raise CredentialsError(f"{files.private_key}: does not belong to the certificate in {files.certificate}")
 
 
-def _configuration(contents: _Contents) -> grpc.ServerCertificateConfiguration:
+def _configuration(contents: Contents) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration([(contents.private_key, contents.certificate)], contents.authority)

@@ -11,6 +11,7 @@ import msgspec
 
 from contour.api import configuration as api
 from contour.api.meta import Ref
+from contour.api.names import label_error
 from contour.control.settings import checks, envoychecks, reading, result, services, specchecks, tospec
 from contour.control.settings.error import SettingsError
 from contour.control.settings.file import File
@@ -69,6 +70,9 @@ def load(file_text: str, flags: Flags = NO_FLAGS, *, contour_namespace: str | No
     graph, options = result.graph_options(spec), result.envoy_options(spec)
     envoychecks.check(options, graph)
     services.check(graph)
+    for namespace in watch_namespaces:  # they become part of paths
+        if wrong := label_error(namespace):
+            raise SettingsError(f"--watch-namespaces: {wrong}")
     if watch_namespaces:
         _check_watched(graph, frozenset(watch_namespaces))
     ingress, envoy = spec.ingress or api.Ingress(), spec.envoy or api.Envoy()
