@@ -195,6 +195,28 @@ def test_a_second_claimant_of_a_host(pipelines: tuple[Pipeline, Pipeline]) -> No
     assert found.statuses == 2
 
 
+def test_one_of_the_hosts_of_an_ingress() -> None:
+    """It does not look at what the Ingress says about the others."""
+    pipelines = tuple(map(_of_one_ingress, (SMALL, LARGE)))
+    edit = service("own", metadata={"annotations": {"projectcontour.io/max-connections": "8"}})
+    found = same_at_both_sizes((pipelines[0], pipelines[1]), applied(edit), applied(service("own")))
+    assert (found.hosts, found.resources) == (1, {CLUSTER: 1})
+
+
+def _of_one_ingress(hosts: int) -> Pipeline:
+    names = [f"h{number}.shop.test" for number in range(hosts)]
+    one = ingress("many", names[4], tls="wild", paths={"/": "own"})
+    for name in names[:4] + names[5:]:
+        spec = ingress("many", name, tls="wild", paths={"/": "common"})["spec"]
+        one["spec"]["rules"] += spec["rules"]
+        one["spec"]["tls"] += spec["tls"]
+    pipeline = Pipeline(Settings())
+    for mapping in (one, service("own"), service("common"), sites.certificate(name="shop/wild")):
+        pipeline.store.apply(decode(mapping))
+    pipeline.commit()
+    return pipeline
+
+
 def test_a_refusal_by_envoy(pipelines: tuple[Pipeline, Pipeline]) -> None:
     key = ObjectRef("HTTPProxy", "shop", "h4")
     found = same_at_both_sizes(

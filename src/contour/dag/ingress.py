@@ -97,9 +97,8 @@ def _secret(lookup: Lookup, ingress: IngressFacts, host: str) -> tuple[Ref | Non
     """The certificate that an Ingress gives a host: the last that may be used."""
     namespace, settings = ingress.ref.namespace, ingress.settings.contour
     given, findings = None, []
-    for index, entry in enumerate(ingress.spec.tls):
-        if host not in entry.hosts:
-            continue
+    for index in ingress.tls.get(host, ()):
+        entry = ingress.spec.tls[index]
         ref = namespaced_ref(entry.secret_name, settings.certificate_namespace or namespace)
         where = f"spec.tls[{index}].secretName: Secret {quote(ref)}"
         if not lookup.delegated(ref, namespace):

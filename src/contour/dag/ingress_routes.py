@@ -68,8 +68,9 @@ def _rules(ingress: IngressFacts, host: str) -> Iterator[list[tuple[str, HTTPIng
     """Paths for a host, rule by rule, each with the field it stands in. The default backend is a rule of its own."""
     if ingress.spec.default_backend is not None and host == _ANY_HOST:
         yield [("spec.defaultBackend", HTTPIngressPath(backend=ingress.spec.default_backend))]
-    for index, rule in enumerate(ingress.spec.rules):
-        if (rule.host or _ANY_HOST) == host and rule.http is not None:
+    for index in ingress.rules.get(host, ()):
+        rule = ingress.spec.rules[index]
+        if rule.http is not None:
             place = f"spec.rules[{index}].http.paths"
             yield [(f"{place}[{number}]", path) for number, path in enumerate(rule.http.paths)]
 

@@ -5,7 +5,7 @@ A host re-runs when an answer changes: a touched annotation, a status write or a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -24,6 +24,7 @@ from contour.dag.services import ServiceFacts, service_facts
 from contour.dag.verdict import Invalid
 from contour.reactive import Derived, Engine, Read
 from contour.store import Store
+from contour.store.store import ANY_HOST
 
 
 class Proxy(msgspec.Struct, frozen=True, gc=False):
@@ -35,12 +36,17 @@ class Proxy(msgspec.Struct, frozen=True, gc=False):
 
 
 class IngressFacts(msgspec.Struct, frozen=True, gc=False):
-    """An Ingress without its labels and status, and its annotations as what they mean."""
+    """An Ingress without its labels and status, and its annotations as what they mean.
+
+    `rules` and `tls`: where the spec names a host. It may name thousands, and each of them looks for what is its own.
+    """
 
     ref: Ref
     spec: IngressSpec
     settings: IngressSettings
     created: str
+    rules: Mapping[str, tuple[int, ...]]
+    tls: Mapping[str, tuple[int, ...]]
 
     @property
     def origin(self) -> ObjectRef:
@@ -112,8 +118,14 @@ class Sources:
         ingress = read(self.store.ingresses, ref)
         if ingress is None:
             return None
-        created = ingress.metadata.creation_timestamp or ""
-        return IngressFacts(ref, ingress.spec, ingress_settings(ingress.metadata), created)
+        return IngressFacts(
+            ref,
+            ingress.spec,
+            ingress_settings(ingress.metadata),
+            created=ingress.metadata.creation_timestamp or "",
+            rules=_places((rule.host or ANY_HOST,) for rule in ingress.spec.rules),
+            tls=_places(entry.hosts for entry in ingress.spec.tls),
+        )
 
     def _ingressroute(self, read: Read, ref: Ref) -> IngressRouteFacts | None:
         route = read(self.store.ingressroutes, ref)
@@ -176,6 +188,15 @@ class Sources:
 
     def _granted(self, read: Read, use: tuple[Ref, str]) -> bool:
         return delegation.permitted(read, self.store, *use)
+
+
+def _places(hosts: Iterable[Iterable[str]]) -> dict[str, tuple[int, ...]]:
+    """Host -> places of the entries that name it, in their order."""
+    found: dict[str, list[int]] = {}
+    for place, names in enumerate(hosts):
+        for host in dict.fromkeys(names):
+            found.setdefault(host, []).append(place)
+    return {host: tuple(places) for host, places in found.items()}
 
 
 class Lookup:
