@@ -73,6 +73,8 @@ def test_the_global_flag_stands_anywhere(tmp_path: Path, arguments: tuple[str, .
 def test_a_file_stands_for_its_lines(tmp_path: Path) -> None:
     (tmp_path / "args").write_text("# the command\n\nversion\n")
     assert contour(f"@{tmp_path}/args").stderr.startswith("version: ")
+    (tmp_path / "args").write_bytes(b"version\n\xff")
+    assert contour(f"@{tmp_path}/args").stderr == f"contour: error: @{tmp_path}/args: not UTF-8 text, try --help\n"
 
 
 @pytest.mark.parametrize("name", ["bootstrap", "cli", "render", "run", "serve", "version"])
