@@ -16,7 +16,6 @@ from contour.api.projectcontour import HTTPProxy, TLSCertificateDelegation
 from contour.reactive import Engine, Index, Table
 from contour.store.ingressclass import accepts
 
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 ANY_HOST = "*"
 
 # Secrets of other types lose their data: nothing of ours may use it (httpproxy.md §2.1).
@@ -150,9 +149,8 @@ def _without_status(obj: Classed | ExtensionService, metadata: ObjectMeta) -> Cl
 
 
 def _slice_services(ref: Ref, obj: EndpointSlice) -> Iterable[tuple[Ref, Ref]]:
-    service = (obj.metadata.labels or {}).get(SERVICE_NAME_LABEL)
-    if service:
-        yield Ref(ref.namespace, service), ref
+    if obj.service_name:
+        yield Ref(ref.namespace, obj.service_name), ref
 
 
 def _proxy_fqdn(ref: Ref, proxy: HTTPProxy) -> Iterable[tuple[str, Ref]]:

@@ -1,4 +1,4 @@
-"""What the server has done, for metrics and the debug page; nobody here reads it."""
+"""What the server has done, for metrics; nobody here reads it."""
 
 from __future__ import annotations
 

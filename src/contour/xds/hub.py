@@ -10,7 +10,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from math import inf
-from typing import Any
 
 from contour.envoy.resource import TypeUrl
 from contour.xds.counters import Counters
@@ -151,18 +150,6 @@ class Session:
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-
-    def describe(self) -> dict[str, Any]:
-        """For the debug page: who this is and how far it is."""
-        return {
-            "node": self.node.id,
-            "cluster": self.node.cluster,
-            "version": self.node.version,
-            "types": {
-                url: {"known": len(c.known), "due": len(c.due) + len(c.due_removal), "in_flight": c.flight is not None}
-                for url, c in self.stream.channels.items()
-            },
-        }
 
     def _do(self, command: Command) -> None:
         counters = self._hub.counters
