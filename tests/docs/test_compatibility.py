@@ -59,6 +59,7 @@ PROOFS = {
     "the answer to a request for another": "tests/traffic/test_policies_classic.py::test_misdirected_http2",
     "the check of the host": "tests/traffic/test_policies_cookies.py::test_the_check_of_the_host_holds_on_routes_with_rules",
     "the chain of the fallback": "fallback-certificate",
+    "names of clusters are cut": "tests/envoy/test_scoped.py::test_no_service_takes_the_name_of_another_tenant_s_cluster",
     "clusters of one name": "clusters-of-one-name",
     "clusters of TCP proxying": "clusters-of-one-name",
     "ExtensionServices are without": "upstream-tls-settings",

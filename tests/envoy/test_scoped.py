@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 
 import pytest
 from tests.dag.world import AUTHORITY, Mapping, ingress, obj, proxy, root, secret, service, serving, to
 from tests.envoy.site import Site, endpoints
 
 from contour.dag import pem
-from contour.envoy import pb
+from contour.dag.graph import Cluster, ServicePort
+from contour.envoy import names, pb
 from contour.envoy.options import Options
 from contour.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, RUNTIME, SCOPED_ROUTE, SECRET, Resource
 from contour.testing import envoy, static
@@ -269,6 +271,55 @@ def altered(text: bytes, old: bytes, new: bytes) -> bytes:
     assert old in block.der
     kind, body = block.type.encode(), base64.encodebytes(block.der.replace(old, new, 1))
     return b"-----BEGIN " + kind + b"-----\n" + body + b"-----END " + kind + b"-----\n"
+
+
+# Of two tenants. Cut at 60 bytes, with 24 bits of a hash, the clusters of both are called the same: another number for
+# the second name is found in a second.
+ONE, TWO = "customer-one-production-environment", "customer-two-production-environment"
+WEB, TAKER = "checkout-service-of-the-web-shop", "checkout-0000001363235"
+USES: dict[str, Callable[[str], Mapping]] = {
+    "one service": lambda name: {"routes": [to(name)]},
+    "several": lambda name: {"routes": [{"services": [{"name": name, "port": 80}, {"name": "web", "port": 80}]}]},
+    "with headers": lambda name: {
+        "routes": [
+            {"services": [{"name": name, "port": 80, "requestHeadersPolicy": {"set": [{"name": "a", "value": "b"}]}}]}
+        ]
+    },
+    "a mirror": lambda name: {
+        "routes": [{"services": [{"name": "web", "port": 80}, {"name": name, "port": 80, "mirror": True}]}]
+    },
+    "redirects that are followed": lambda name: {"routes": [to(name, internalRedirectPolicy={})]},
+    "connections": lambda name: {
+        "tcpproxy": {"services": [{"name": name, "port": 80}]}, "virtualhost": {"tls": {"passthrough": True}},
+    },
+    "several connections": lambda name: {
+        "tcpproxy": {"services": [{"name": name, "port": 80}, {"name": "web", "port": 80}]},
+        "virtualhost": {"tls": {"passthrough": True}},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("use", USES)
+def test_no_service_takes_the_name_of_another_tenant_s_cluster(use: str) -> None:
+    ports = [ServicePort(ONE, WEB, 80, "http"), ServicePort(TWO, TAKER, 80, "http")]
+    assert len({names.cluster(Cluster(port)) for port in ports}) == 1
+    site = Site(
+        *(service(f"{namespace}/{name}") for namespace, name in ((ONE, WEB), (TWO, TAKER), (ONE, "web"), (TWO, "web")))
+    )
+    for namespace, name in ((ONE, WEB), (TWO, TAKER)):
+        site.apply(root(f"{namespace}/site", f"{namespace}.test", **USES[use](name)))
+    for namespace in (ONE, TWO):
+        used = [name for name in site.names(CLUSTER) if name.encode() in _configuration(site, f"{namespace}.test")]
+        assert used
+        services = {site.message(CLUSTER, name, pb.Cluster).eds_cluster_config.service_name for name in used}
+        assert {service_.partition("/")[0] for service_ in services} == {namespace}
+    assert envoy.validate(static.static_config(site.state())) is None
+
+
+def _configuration(site: Site, host: str) -> bytes:
+    """All that a host has: its scope, or the chain that proxies its connections."""
+    chain = site.chains().get(host)
+    return pb.serialize(chain) if chain is not None else pb.serialize(site.scope(f"http/{host}"))
 
 
 # Versions that there are not: of a certificate 2 (X.509 knows 1 and 3), of a list 4 (RFC 5280 knows 2).

@@ -21,6 +21,9 @@ NAME_LIMIT = 60  # hashname's limit; Envoy's statistics had one once, names are 
 _TRUNCATION_SUFFIX = 6  # hex digits of the hash that end a truncated part
 _AUTHORITY = re.compile(r"[!-~]+")
 _DIGEST = 10  # hex digits that distinguish clusters of a port, and certificates of a secret
+_UNIQUE_DIGEST = 32
+
+ClusterName = Callable[[graph.Cluster], str]
 
 
 def hashname(limit: int, *parts: str) -> str:
@@ -88,8 +91,24 @@ def authority(cluster_name: str, sni: str = "") -> str:
 
 
 def cluster(c: graph.Cluster) -> str:
+    """Of the `classic` shape."""
+    return hashname(NAME_LIMIT, *_cluster_parts(c))
+
+
+def unique_cluster(c: graph.Cluster) -> str:
+    """Of the `scoped` shape: of what is cut, 24 bits of a hash are left in a name, and whoever names a Service could have
+    another tenant's cluster. With 128 bits more nobody can.
+    """
+    parts = _cluster_parts(c)
+    joined = "/".join(parts)
+    if _size(joined) < NAME_LIMIT:
+        return joined
+    return f"{hashname(NAME_LIMIT, *parts)}/{hashlib.sha256(joined.encode()).hexdigest()[:_UNIQUE_DIGEST]}"
+
+
+def _cluster_parts(c: graph.Cluster) -> tuple[str, ...]:
     port = c.service
-    return hashname(NAME_LIMIT, port.namespace, port.service, str(port.port), cluster_digest(c))
+    return port.namespace, port.service, str(port.port), cluster_digest(c)
 
 
 def upstream(c: graph.Cluster | graph.DnsCluster) -> str:
@@ -100,7 +119,7 @@ def upstream(c: graph.Cluster | graph.DnsCluster) -> str:
 def scoped_upstream(c: graph.Cluster | graph.DnsCluster) -> str:
     """Of the `scoped` shape, where the settings of one tenant must not be those of another one's cluster."""
     if isinstance(c, graph.Cluster):
-        return redirecting(cluster(c)) if c.follows_redirects else cluster(c)
+        return redirecting(unique_cluster(c)) if c.follows_redirects else unique_cluster(c)
     validation = c.validation
     trust = (str(validation.ca_secret), *validation.subject_names) if validation else ()
     text = "|".join((str(c.port), c.dns_lookup_family, *trust))

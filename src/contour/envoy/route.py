@@ -33,7 +33,9 @@ _PREVIOUS_ROUTES = pb.TypedExtensionConfig(
 _HTTPS_REDIRECT = pb.RedirectAction(https_redirect=True)
 
 
-def route(r: graph.Route, *, host: str, secure: bool, origin: bool = True) -> pb.Route:
+def route(
+    r: graph.Route, *, host: str, secure: bool, origin: bool = True, cluster_name: names.ClusterName = names.cluster
+) -> pb.Route:
     """Of `host`. `secure` is False for the copy on the plain listener, where a route may be a redirect to https instead.
 
     `origin`: with the object that it came from, 5 KB of an Envoy's memory for each route.
@@ -45,7 +47,7 @@ def route(r: graph.Route, *, host: str, secure: bool, origin: bool = True) -> pb
         return message
     match r.action:
         case graph.Forward() as forward:
-            message.route.CopyFrom(_forward(forward))
+            message.route.CopyFrom(_forward(forward, cluster_name))
             _set_headers(message, forward.request_headers, forward.response_headers)
             if r.jwt_provider:
                 message.typed_per_filter_config[jwt_authn.NAME].CopyFrom(jwt_authn.requirement(r.jwt_provider))
@@ -139,17 +141,17 @@ def _query_match(m: graph.QueryMatch) -> pb.QueryParameterMatcher:
 # --- actions ------------------------------------------------------------------------------------------------------
 
 
-def _forward(f: graph.Forward) -> pb.RouteAction:
+def _forward(f: graph.Forward, cluster_name: names.ClusterName) -> pb.RouteAction:
     message = pb.RouteAction(
         prefix_rewrite=f.prefix_rewrite,
         hash_policy=[_hash_policy(one) for one in f.hash_policies],
-        request_mirror_policies=[_mirror(one) for one in f.mirrors],
+        request_mirror_policies=[_mirror(one, cluster_name) for one in f.mirrors],
         upgrade_configs=[_WEBSOCKET] if f.websocket else (),
     )
     if len(f.backends) == 1 and _is_plain(f.backends[0]):
-        message.cluster = names.cluster(f.backends[0].cluster)
+        message.cluster = cluster_name(f.backends[0].cluster)
     else:
-        message.weighted_clusters.CopyFrom(_weighted(f.backends))
+        message.weighted_clusters.CopyFrom(_weighted(f.backends, cluster_name))
     if f.timeout is not None:
         message.timeout.CopyFrom(pb.duration(f.timeout))
     if f.idle_timeout is not None:
@@ -192,13 +194,13 @@ def _is_plain(backend: graph.Backend) -> bool:
     )
 
 
-def _weighted(backends: tuple[graph.Backend, ...]) -> pb.WeightedCluster:
+def _weighted(backends: tuple[graph.Backend, ...], cluster_name: names.ClusterName) -> pb.WeightedCluster:
     """All weights zero means equal shares; otherwise a zero is a backend that gets nothing."""
     equal = not any(backend.weight for backend in backends)
     clusters = []
     for backend in sorted(backends, key=order.weighted_cluster):
         entry = pb.WeightedCluster.ClusterWeight(
-            name=names.cluster(backend.cluster),
+            name=cluster_name(backend.cluster),
             weight=pb.UInt32Value(value=1 if equal else backend.weight),
         )
         if backend.request_headers.host_rewrite:
@@ -249,10 +251,10 @@ def _hash_policy(policy: graph.HashPolicy) -> pb.RouteAction.HashPolicy:
     return message
 
 
-def _mirror(mirror: graph.Mirror) -> pb.RouteAction.RequestMirrorPolicy:
+def _mirror(mirror: graph.Mirror, cluster_name: names.ClusterName) -> pb.RouteAction.RequestMirrorPolicy:
     percent = pb.FractionalPercent(numerator=mirror.percent, denominator=pb.FractionalPercent.HUNDRED)
     return pb.RouteAction.RequestMirrorPolicy(
-        cluster=names.cluster(mirror.cluster), runtime_fraction=pb.RuntimeFractionalPercent(default_value=percent)
+        cluster=cluster_name(mirror.cluster), runtime_fraction=pb.RuntimeFractionalPercent(default_value=percent)
     )
 
 

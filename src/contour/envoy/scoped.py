@@ -303,7 +303,7 @@ def _chain(
             return None
         proxy = host.https.tcp_proxy
         try:
-            connections = tcp_proxy.network_filter(proxy, options)
+            connections = tcp_proxy.network_filter(proxy, options, names.unique_cluster)
         except ValueError as error:
             return Withheld(_WITHHELD_CHAIN + server_name, f"{host.name}: {error}", (proxy.origin, *host.roots))
         return pb.serialize(_filter_chain(chain, connections, options))
@@ -393,8 +393,8 @@ def _clusters(engine: Engine, graph_: Graph, options: Options) -> _Resources:
                 refusal = refusals.of_upstream(message, one.idle_timeout, one.validation)
             else:
                 message = cluster(one, options, config_source.ADS, client)
+                message.name = name
                 if one.follows_redirects:
-                    message.name = name
                     redirects.set_filter(message)
                 refusal = refusals.of_upstream(message, one.idle_timeout, one.validation)
         except ValueError as error:  # a number that no field of the message holds
@@ -411,7 +411,7 @@ def _clusters(engine: Engine, graph_: Graph, options: Options) -> _Resources:
 def _origins(_: str, host: graph.Host) -> Iterable[tuple[str, ObjectRef]]:
     if host.https is not None and host.https.tcp_proxy is not None:
         for backend in host.https.tcp_proxy.backends:
-            yield names.cluster(backend.cluster), host.https.tcp_proxy.origin
+            yield names.unique_cluster(backend.cluster), host.https.tcp_proxy.origin
     for listed in (host.http, host.https):
         for route in listed.routes if listed else ():
             if isinstance(route.action, graph.Forward):

@@ -104,7 +104,9 @@ def _checked(
     if server is not None and (refusal := refusals.of_authorization(server)):
         return Refusal(f"{host.name}: authorization.{refusal}", host.roots)
     try:
-        message = virtual_host(name, routes, policies, secure=secure, origins=origins)
+        message = virtual_host(
+            name, routes, policies, secure=secure, origins=origins, cluster_name=names.unique_cluster
+        )
     except ValueError as error:
         return _untranslatable(routes, host, secure=secure) or Refusal(f"{host.name}: {error}", host.roots)
     return refusals.of_virtual_host(message, routes, host) or message

@@ -13,7 +13,9 @@ NAME = "envoy.filters.network.tcp_proxy"
 _IDLE_TIMEOUT = 9001 * 1_000_000_000  # the reference's: connections may be silent for hours
 
 
-def network_filter(proxy: graph.TCPProxy, options: Options) -> pb.Filter:
+def network_filter(
+    proxy: graph.TCPProxy, options: Options, cluster_name: names.ClusterName = names.cluster
+) -> pb.Filter:
     """Raises ValueError for a weight that no message holds."""
     message = pb.TcpProxy(
         stat_prefix=names.INGRESS_HTTPS,
@@ -22,10 +24,10 @@ def network_filter(proxy: graph.TCPProxy, options: Options) -> pb.Filter:
     )
     weighted = _weighted(proxy.backends)
     if len(weighted) == 1:
-        message.cluster = names.cluster(weighted[0][0].cluster)
+        message.cluster = cluster_name(weighted[0][0].cluster)
     else:
         for backend, weight in weighted:
-            message.weighted_clusters.clusters.add(name=names.cluster(backend.cluster), weight=weight)
+            message.weighted_clusters.clusters.add(name=cluster_name(backend.cluster), weight=weight)
     return pb.Filter(name=NAME, typed_config=pb.pack(message))
 
 

@@ -24,12 +24,13 @@ def virtual_host(
     *,
     secure: bool,
     origins: bool = True,
+    cluster_name: names.ClusterName = names.cluster,
 ) -> pb.VirtualHost:
     """Of the host `name`. The port of a request is ignored by its RouteConfiguration, so that one domain is enough."""
     message = pb.VirtualHost(
         name=names.virtual_host(name),
         domains=[name],
-        routes=[route(one, host=name, secure=secure, origin=origins) for one in routes],
+        routes=[route(one, host=name, secure=secure, origin=origins, cluster_name=cluster_name) for one in routes],
     )
     if policies.cors is not None:
         message.typed_per_filter_config[cors.NAME].CopyFrom(cors.policy(policies.cors))
