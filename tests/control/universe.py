@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
-from tests.dag.world import Mapping, delegation, ingress, ingressroute, obj, proxy, root, secret, service, to
+from tests.dag.world import Mapping, delegation, extension, ingress, ingressroute, obj, proxy, root, secret, service, to
 
 from contour.testing.certs import Authority, Pair
 
@@ -19,7 +19,7 @@ NAMES = ("a", "b", "c")  # of roots, mostly
 CHILDREN = ("d", "e", "a")  # of others, mostly
 HOSTS = ("one.test", "ONE.test", "two.test", "*.w.test", "p.w.test", "q.w.test", "*.p.w.test", "d.p.w.test")
 SERVICES = ("web", "api")
-SECRETS = ("shop/cert", "team/cert", "vault/cert", "vault/ca")
+SECRETS = ("shop/cert", "team/cert", "vault/cert", "vault/ca", "shop/keys")
 DAYS = ("", "2026-01-01T00:00:00Z", "2026-01-01T09:00:00Z", "2026-02-01T00:00:00Z")
 
 
@@ -65,6 +65,7 @@ _CONTENTS: tuple[tuple[str, dict[str, bytes]], ...] = (
     ("example.com/other", _served(_WILD)),
     ("Opaque", {"ca.crt": _OURS.certificate}),
     ("Opaque", {"ca.crt": _THEIRS.certificate}),
+    ("Opaque", {"keys": b'{"keys": []}'}),
 )
 
 
@@ -258,6 +259,22 @@ def _tls(name: str, least: str) -> Mapping:
 
 
 _tls_settings = st.builds(_tls, st.sampled_from(("cert", "vault/cert", "team/cert")), st.sampled_from(("", "", "1.3")))
+# What a host over TLS asks of others: each looks up objects of its own.
+_EXTRAS: tuple[Mapping, ...] = (
+    {"authorization": {"extensionRef": {"name": "auth"}}},
+    {"authorization": {"extensionRef": {"name": "auth", "namespace": "team"}, "failOpen": True}},
+    {"jwtProviders": [{"name": "p", "default": True, "localJWKS": {"secretName": "keys", "key": "keys"}}]},
+    {"tls": {"clientValidation": {"caSecret": "vault/ca"}}},
+    {"tls": {"enableFallbackCertificate": True}},
+    {"ipAllowPolicy": [{"source": "Peer", "cidr": "192.0.2.0/24"}]},
+)
+
+
+def _with(settings: Mapping, extra: Mapping) -> Mapping:
+    return {**settings, **extra, "tls": {**settings["tls"], **extra.get("tls", {})}}
+
+
+_virtualhosts = st.builds(_with, _tls_settings, st.sampled_from(({},) * len(_EXTRAS) + _EXTRAS))
 _metadata: st.SearchStrategy[Mapping] = mostly(
     ({}, {}, {"generation": 2}, {"annotations": {"note": "x"}}),
     ({"annotations": {"kubernetes.io/ingress.class": "z"}},),
@@ -281,7 +298,7 @@ def _proxies(own: Sequence[str], host: st.SearchStrategy[str], most: int) -> st.
         created,
         _metadata,
         host,
-        st.just({}) | _tls_settings,
+        st.just({}) | _virtualhosts,
         mostly(([None],), ([],)).flatmap(lambda some: st.lists(_routes, min_size=len(some), max_size=2)),
         st.lists(_includes, max_size=most),
     )
@@ -364,13 +381,23 @@ def _ingressroutes(own: Sequence[str], host: st.SearchStrategy[str]) -> st.Searc
 ingressroutes = _ingressroutes(NAMES, hosts) | _ingressroutes(CHILDREN, st.just(""))
 heptio_delegations = delegations.map(lambda one: one | {"apiVersion": "contour.heptio.com/v1beta1"})
 
+# --- extension services -------------------------------------------------------------------------------------------
+
+
+def _extension(namespace: str, target: str, validation: Mapping | None) -> Mapping:
+    spec = {"validation": validation} if validation else {}
+    return extension(f"{namespace}/auth", {"name": target, "port": 80}, **spec)
+
+
+extensions = st.builds(_extension, namespaces, st.sampled_from(SERVICES), st.sampled_from((None, _CA)))
+
 # --- all ----------------------------------------------------------------------------------------------------------
 
 # (`one_of` counts a strategy once, however often it is listed.)
 objects: st.SearchStrategy[Mapping] = st.sampled_from(
     (
         *(roots,) * 6, *(children,) * 2, *(secrets,) * 3, services, *(slices,) * 2, endpoints, delegations, ingresses,
-        load_balancers, *(ingressroutes,) * 2, heptio_delegations,
+        load_balancers, *(ingressroutes,) * 2, heptio_delegations, extensions,
     )
 ).flatmap(lambda kind: kind)  # fmt: skip
 
@@ -396,7 +423,15 @@ BASIS: tuple[Mapping, ...] = (
     ),
     _slice("shop", "s1", "web", _ADDRESSES[1], "http", True),
     _slice("shop", "s2", "web", _ADDRESSES[0], "http", True),
+    _extension("shop", "api", _CA),
+    _secret("shop/keys", _CONTENTS[-1]),
     delegation("vault/grant", "cert", "*"),
     delegation("vault/other", "ca", "shop"),
     delegation("team/grant", "cert", "shop"),
+)
+
+# A host for each thing that it may ask of others.
+EXTRA_HOSTS: tuple[Mapping, ...] = tuple(
+    root(f"shop/x{number}", f"x{number}.w.test", virtualhost=_with(_tls("cert", ""), extra), routes=[to("web")])
+    for number, extra in enumerate(_EXTRAS)
 )
