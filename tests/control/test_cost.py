@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from tests.control import sites
-from tests.dag.world import Mapping, delegation, ingress, obj, root, secret, service, to
+from tests.dag.world import Mapping, delegate, delegation, ingress, ingressroute, obj, root, secret, service, to
 from tests.envoy.site import endpoints
 
 from contour.api.decode import decode
@@ -215,6 +215,20 @@ def _of_one_ingress(hosts: int) -> Pipeline:
         pipeline.store.apply(decode(mapping))
     pipeline.commit()
     return pipeline
+
+
+def test_a_chain_of_delegations_costs_its_length() -> None:
+    lines = []
+    for length in (SMALL, LARGE):
+        pipeline = Pipeline(Settings())
+        children = (ingressroute(f"c{at}", routes=[delegate("/", f"c{at + 1}")]) for at in range(length))
+        for mapping in (service(), ingressroute("root", "shop.test", routes=[delegate("/", "c0")]), *children):
+            pipeline.store.apply(decode(mapping))
+        pipeline.commit()
+        found = cost(pipeline, applied(ingressroute(f"c{length}")))
+        assert found.hosts == 1
+        lines.append(found.lines)
+    assert lines[1] <= SLACK * lines[0] * LARGE / SMALL
 
 
 def test_a_refusal_by_envoy(pipelines: tuple[Pipeline, Pipeline]) -> None:

@@ -5,7 +5,7 @@ A mistake ends its object's routes: those before it are served. A delegation to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -39,13 +39,16 @@ def routes(walk: Walk, report: Report, *, redirect: bool) -> tuple[Route, ...]:
     """
     found: list[Route] = []
     stack = [_visit(walk.root, "", report)]
+    path = {walk.root.ref: None}  # of the objects on the stack
     while stack and not walk.exhausted:
         visit = stack[-1]
-        child = _advance(walk, visit, [one.object.ref for one in stack], found, redirect=redirect)
+        child = _advance(walk, visit, path, found, redirect=redirect)
         if child is not None:
             stack.append(child)
+            path[child.object.ref] = None
             continue
         stack.pop()
+        del path[visit.object.ref]
         if stack:
             walk.commit(visit.object.ref, visit.report)
     if walk.exhausted:
@@ -63,7 +66,9 @@ def _visit(route: IngressRouteFacts, prefix: str, report: Report) -> _Visit:
     return _Visit(route, prefix, report, iter(route.spec.routes))
 
 
-def _advance(walk: Walk, visit: _Visit, path: list[Ref], found: list[Route], *, redirect: bool) -> _Visit | None:
+def _advance(
+    walk: Walk, visit: _Visit, path: Mapping[Ref, None], found: list[Route], *, redirect: bool
+) -> _Visit | None:
     """Look at routes up to the next object to go into; None: there is none."""
     for route in visit.left:
         walk.step()
@@ -98,7 +103,7 @@ def _misuse(visit: _Visit, route: api.Route) -> Finding | None:
 
 
 def _delegated(
-    walk: Walk, parent: IngressRouteFacts, route: api.Route, path: list[Ref]
+    walk: Walk, parent: IngressRouteFacts, route: api.Route, path: Mapping[Ref, None]
 ) -> IngressRouteFacts | Finding | None:
     if route.delegate is None:
         return None
