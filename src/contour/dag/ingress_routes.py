@@ -36,15 +36,16 @@ def routes(lookup: Lookup, ingress: IngressFacts, host: str) -> tuple[dict[PathM
                 told = f"{place}: pathType {quote(path.path_type)} is none of Exact, ImplementationSpecific and Prefix"
                 findings.append(finding("PathTypeNotSupported", told))
                 continue
+            # The backend first: where it is missing, only this path is left out, whatever else is wrong with it.
+            cluster = _cluster(lookup, ingress.ref.namespace, path.backend)
+            if isinstance(cluster, Finding):
+                findings.append(msgspec.structs.replace(cluster, message=f"{place}: {cluster.message}"))
+                continue
             match = _path_match(path)
             if isinstance(match, Invalid):
                 # The rest of the rule goes with it, as in the reference.
                 findings.append(finding("PathNotValid", f"{place}: {match.text}; it and what follows it is ignored"))
                 break
-            cluster = _cluster(lookup, ingress.ref.namespace, path.backend)
-            if isinstance(cluster, Finding):
-                findings.append(msgspec.structs.replace(cluster, message=f"{place}: {cluster.message}"))
-                continue
             backend = _backend(lookup, cluster)
             if isinstance(backend, Finding):
                 ignored = f"{place}: {backend.message}; it and what follows it is ignored"
