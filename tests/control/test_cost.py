@@ -338,6 +338,24 @@ def test_a_certificate_that_goes_bad_takes_down_its_hosts_alone(pipelines: tuple
         cost(pipeline, applied(sites.certificate()), count=False)
 
 
+def test_a_tls_wildcard_host_runs_the_chain_of_no_other_one() -> None:
+    """Scope and listener of a group's wildcard hosts are joined from pieces, whose number grows."""
+
+    def wildcard(name: str) -> Mapping:
+        tls = {"virtualhost": {"tls": {"secretName": "vault/wild"}}}
+        return root(name, f"*.{name}.shop.test", sites.SINCE, routes=[to("common")], **tls)
+
+    found = []
+    for hosts in (SMALL, LARGE):
+        pipeline = Pipeline(Settings())
+        for mapping in (*sites.shared(), *(wildcard(f"w{number}") for number in range(hosts))):
+            pipeline.store.apply(decode(mapping))
+        pipeline.commit()
+        steps = (applied(wildcard("new")), deleted(("HTTPProxy", "shop", "new")))
+        found.append([cost(pipeline, step, count=False).runs for step in steps])
+    assert found[0] == found[1]
+
+
 def test_the_classic_shape_runs_as_little() -> None:
     """Its aggregates are joined from pieces: their size grows, the number of functions that run does not."""
     small, large = built(SMALL, "classic"), built(LARGE, "classic")

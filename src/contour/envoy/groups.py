@@ -149,6 +149,10 @@ class Groups:
         # A collection, so that the hosts below a name hear of it only when its owner is another one.
         self._owners: Collection[str, Group] = engine.collection("owners of server names", (self._claims,), self._owner)
         self.wildcard_hosts: Index[str, str] = engine.index("wildcard hosts by group", self.members, _wildcard_hosts)
+        # For the chains: each hears of its own name alone.
+        self._is_wildcard_host: Index[tuple[str, str], bool] = engine.index(
+            "wildcard hosts by group and name", self.members, _each_wildcard_host
+        )
         self.fallbacks: Index[str, Group] = engine.index("fallback groups by name", self.members, _fallbacks)
         self._fallback_chains: Index[str, Group] = engine.index("fallback chains", self.members, _fallback_chain)
         self._fallback_wildcards: Index[str, Group] = engine.index(
@@ -221,7 +225,7 @@ class Groups:
         """
         answering = read(self._answering if server_name else self._fallback_chains, server_name)
         group = min(answering, key=_name)
-        look = group.fallback or (not group.tcp and server_name in read(self.wildcard_hosts, group.name))
+        look = group.fallback or (not group.tcp and bool(read(self._is_wildcard_host, (group.name, server_name))))
         return Chain(group, server_name, second_look=look)
 
     def _others(self, read: Read, name: str) -> tuple[str, ...] | None:
@@ -381,6 +385,10 @@ def _wildcard_hosts(host: str, member: Member) -> Iterable[tuple[str, str]]:
         yield member.group.name, host
         if member.fallback is not None:
             yield member.fallback.name, host
+
+
+def _each_wildcard_host(host: str, member: Member) -> Iterable[tuple[tuple[str, str], bool]]:
+    return (((group, name), True) for group, name in _wildcard_hosts(host, member))
 
 
 def _fallbacks(_: str, member: Member) -> Iterable[tuple[str, Group]]:
