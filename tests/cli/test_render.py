@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,8 @@ spec: {ports: [{name: http, port: 80}]}
 """
 
 
-def contour(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-c", "from contour.cli import main; main()", "render", *arguments]
+def contour(*arguments: str, stdin: str = "", wrapper: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    program = [*wrapper, sys.executable, "-c", "from contour.cli import main; main()", "render", *arguments]
     return subprocess.run(program, capture_output=True, text=True, input=stdin, check=False, timeout=60)
 
 
@@ -53,6 +55,18 @@ def test_standard_input_files_and_folders_say_the_same(tmp_path: Path) -> None:
     assert folder == state(contour("-f", "-", stdin=f"{PROXY}---{SERVICE}"))
     assert folder == state(contour("-f", str(tmp_path / "a.yaml"), "-f", str(tmp_path / "sub/s.yml")))
     assert folder == json.loads(contour("-f", str(tmp_path), "-o", "json").stdout)
+
+
+def test_a_folder_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(PROXY)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    wrapper = []
+    if os.geteuid() == 0:  # may read everything, unless it gives that up
+        rights = "-dac_override,-dac_read_search"
+        wrapper = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", "--"]
+    done = contour("-f", str(tmp_path), wrapper=wrapper)
+    assert (done.returncode, done.stderr) == (1, f"contour: error: {closed}: Permission denied\n")
 
 
 def test_an_extension_service_that_the_configuration_names_and_that_is_not_there(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_a_port_for_two(kubeconfig: Path) -> None:
 
 
 def test_what_is_no_request_is_not_logged(kubeconfig: Path) -> None:
-    serving = Serving(kubeconfig)
+    serving = Serving(kubeconfig, "--kubernetes-client-qps=inf")
     serving.launch()
     try:
         serving.wait_for("127.0.0.1:1: Connection refused", 30)

@@ -101,8 +101,10 @@ def settings(flags: dict[str, Any]) -> Settings:
     try:
         text = Path(path).read_text(encoding="utf-8") if path else ""
         return load(text, Flags(**given), contour_namespace=os.environ.get("CONTOUR_NAMESPACE"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{path}: {error}") from error
+    except OSError as error:
+        raise click.UsageError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{path}: not UTF-8 text") from error
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
 

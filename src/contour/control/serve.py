@@ -38,6 +38,7 @@ from contour.xds.server import Server
 _CHECK_TIMEOUT = 5.0
 _FLAGS = "--contour-cert-file, --contour-key-file, --contour-cafile"
 _INSTALL = ": install the CRDs, as in examples/contour/01-crds.yaml"
+_NO_LIMIT = 1e6  # writes a second: nobody gets so far, whatever was asked for
 # A scrape formats in a thread: what Envoys are told waits for the interpreter no longer than this.
 _SWITCH_INTERVAL = 0.0005
 
@@ -210,7 +211,8 @@ def _limit(settings: Settings) -> Limit:
     """`--kubernetes-client-qps` and `-burst` are about writes, and nearly all of those are statuses."""
     limit, client = Limit(), settings.client
     if client.qps > 0:
-        limit = msgspec.structs.replace(limit, rate=client.qps, burst=max(1, client.burst or int(client.qps)))
+        rate = min(client.qps, _NO_LIMIT)
+        limit = msgspec.structs.replace(limit, rate=rate, burst=max(1, client.burst or int(rate)))
     elif client.burst > 0:
         limit = msgspec.structs.replace(limit, burst=client.burst)
     return limit

@@ -22,14 +22,14 @@ class Signature(NamedTuple):
     regular: bool
 
 
-# A file that is there, but of which no more can be told.
-UNKNOWN = Signature(0, 0, 0, 0, 0, regular=False)
+# What is there, but of which no more can be told: who opens it learns why.
+UNKNOWN = Signature(0, 0, 0, 0, 0, regular=True)
 
 
 def walk(root: str, known: Mapping[str, Signature]) -> Iterator[tuple[str, Signature]]:
     """Manifests below a folder. Links are followed, but into no folder that is being walked already.
 
-    What is known of a folder that may not be read any longer stays as it is known.
+    What is known of a folder that may not be read any longer stays as it is known, and it is itself among what is found.
     """
     pending = [(root, frozenset({identity(Path(root))}))]
     while pending:
@@ -37,6 +37,7 @@ def walk(root: str, known: Mapping[str, Signature]) -> Iterator[tuple[str, Signa
         try:
             entries = list(os.scandir(folder))
         except PermissionError:
+            yield folder, UNKNOWN
             yield from ((path, signature) for path, signature in known.items() if path.startswith(f"{folder}/"))
             continue
         except OSError:
