@@ -18,7 +18,9 @@ SECTIONS: tuple[tuple[str, str, dict[str, Text]], ...] = (
         "The process",
         "",
         {
-            "debug": Text("Log what is of interest only to who looks for an error.", flag="--debug"),
+            "debug": Text(
+                "Log what clients of xDS ask for, too, and where errors of libraries come from.", flag="--debug"
+            ),
             "incluster": Text("Use the credentials that a pod has.", flag="--incluster"),
             "kubeconfig": Text(
                 "How to reach the API server, when not in a cluster.",

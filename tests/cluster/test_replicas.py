@@ -120,6 +120,9 @@ def test_what_an_envoy_refuses_is_said_by_whose_envoy_it_is(replicas: Replicas, 
     (error,) = found["status"]["conditions"][0]["errors"]
     assert (error["type"], error["reason"], error["message"]) == ("EnvoyError", "Rejected", "nor by me")
     wait_until(lambda: ("Warning", "Rejected", "EnvoyError: nor by me") in events(api, proxy("base")))
+    for replica, text in ((other, "not by me"), (leader, "nor by me")):
+        assert replica.wait_for(f'level=error msg="Envoy refuses HTTPProxy {SHOP}/base: {text}"')
+        assert len([line for line in replica.lines if f"/base: {text}" in line]) == 1
 
 
 @pytest.mark.timeout(120)

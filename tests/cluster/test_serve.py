@@ -243,6 +243,16 @@ def test_a_namespace_that_is_not_there_is_told(cluster: Cluster, shop: None) -> 
         assert not [line for line in serving.lines if f"nothing is in namespace {SHOP}" in line]
 
 
+def test_the_log_tells_of_streams_when_asked(cluster: Cluster, shop: None) -> None:
+    with Serving(cluster.kubeconfig, "--debug") as serving:
+        with serving.envoy():
+            serving.wait_for('level=debug msg="stream opened" context=xds')
+            serving.wait_for(
+                f'msg="handling v3 xDS resource request".* node_id=test-{serving.xds_port} node_version=v1'
+            )
+        serving.wait_for(f'msg="stream closed".* node_id=test-{serving.xds_port}')
+
+
 def test_the_log_can_be_json(cluster: Cluster, shop: None) -> None:
     serving = Serving(cluster.kubeconfig)
     serving.arguments = ["--log-format=json", *serving.arguments]

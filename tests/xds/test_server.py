@@ -37,6 +37,40 @@ async def test_delta_aggregated(tmp_path):
         call.cancel()
 
 
+class Heard:
+    def __init__(self) -> None:
+        self.news: list[tuple] = []
+        self.over = asyncio.Event()
+
+    def opened(self, stream, type_url) -> None:
+        self.news.append(("opened", stream, type_url))
+
+    def asked(self, stream, node, what) -> None:
+        self.news.append(("asked", stream, node.id, what.nonce, what.error))
+
+    def closed(self, stream, node) -> None:
+        self.news.append(("closed", stream, node.id))
+        self.over.set()
+
+
+async def test_an_observer_hears_of_streams_and_requests(tmp_path):
+    hub, heard = Hub(), Heard()
+    hub.publish({CLUSTER: (resources(cluster("a")), set())})
+    async with serving(hub, tmp_path, heard) as address, connected(address) as channel:
+        call = state(channel, CLUSTER)
+        await call.write(DiscoveryRequest(node={"id": "me"}))
+        answer = await call.read()
+        await call.write(DiscoveryRequest(response_nonce=answer.nonce, error_detail={"message": "not so"}))
+        await call.done_writing()
+        await asyncio.wait_for(heard.over.wait(), 20)
+    assert heard.news == [
+        ("opened", 1, CLUSTER),
+        ("asked", 1, "me", "", None),
+        ("asked", 1, "me", "1", "not so"),
+        ("closed", 1, "me"),
+    ]
+
+
 async def test_nothing_before_the_first_publish(tmp_path):
     hub = Hub()
     async with serving(hub, tmp_path) as address, connected(address) as channel:

@@ -18,13 +18,13 @@ from contour.xds.messages import (
     DiscoveryRequest,
     DiscoveryResponse,
 )
-from contour.xds.server import HubOf, Server
+from contour.xds.server import HubOf, Observer, Server
 
 
 @asynccontextmanager
-async def serving(hub: Hub | HubOf, directory: Path):
+async def serving(hub: Hub | HubOf, directory: Path, observer: Observer | None = None):
     """Yields the address of the server's Unix socket."""
-    server = Server(hub if callable(hub) else lambda _node: hub)
+    server = Server(hub if callable(hub) else lambda _node: hub, observer)
     address = f"unix:{directory / 'xds.sock'}"
     server.listen(address, None)
     await server.start()

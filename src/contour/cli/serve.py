@@ -47,7 +47,7 @@ _VALUES: tuple[tuple[str, Any, Any, str], ...] = (
     ("--leader-election-retry-period", _Duration(), "2s", "Pause between tries to get or to renew the Lease."),
 )
 _SWITCHES: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("--debug/--no-debug", "-d"), "Log what is of interest only to who looks for an error."),
+    (("--debug/--no-debug", "-d"), "Log what clients of xDS ask for, too, and where errors of libraries come from."),
     (("--disable-leader-election/--no-disable-leader-election",), "Be the leader for good."),
     (("--incluster/--no-incluster",), "Use the credentials that a pod has."),
 )

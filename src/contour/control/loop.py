@@ -54,9 +54,9 @@ class Builds:
 class Loop:
     """Owns the pipeline and a hub for each shape that is served; only `run` changes them.
 
-    `committed` is called after each commit, when its changes are published; `report` gets a line for what Envoy refuses
-    and no object is to blame for, and for an error in here: what was published before stays then, and the next change
-    is another try.
+    `committed` is called after each commit, when its changes are published; `refused` gets an object and the text with
+    which Envoy refuses something of it; `report` a line for what Envoy refuses and no object is to blame for, and for
+    an error in here: what was published before stays then, and the next change is another try.
     """
 
     def __init__(
@@ -64,12 +64,14 @@ class Loop:
         pipeline: Pipeline,
         *,
         committed: Callable[[ChangeSet], None] = lambda _: None,
+        refused: Callable[[ObjectRef, str], None] = lambda *_: None,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.pipeline = pipeline
         self.hubs: dict[ShapeName, Hub] = {}
         self.builds = Builds()
         self._committed = committed
+        self._say_refused = refused
         self._report = report
         self._waiting: list[Event] = []
         self._begun = False
@@ -219,7 +221,10 @@ class Loop:
         self._take_back((shape, type_url, name))
         self._refused[shape, type_url, name] = _Refusal(version, objects)
         for key in objects:
-            self._told.setdefault(key, {})[shape, type_url, name] = text
+            told = self._told.setdefault(key, {})
+            if text not in told.values():
+                self._say_refused(key, text)
+            told[shape, type_url, name] = text
             self._tell(key)
 
     def _on_accepted(self, shape: ShapeName, type_url: TypeUrl, name: str, version: str) -> None:

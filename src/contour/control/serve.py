@@ -17,7 +17,7 @@ from contour.control.loop import Loop
 from contour.control.metrics import Metrics
 from contour.control.pipeline import Pipeline
 from contour.control.serve_leader import Leadership
-from contour.control.serve_log import Logger
+from contour.control.serve_log import Logger, Streams
 from contour.control.serve_options import Options
 from contour.control.serve_status import Statuses
 from contour.control.settings import Endpoint, Settings, extension_missing
@@ -75,11 +75,11 @@ class _Serve:
         self._pipeline = Pipeline(self._settings)
         self._unsupported = unsupported.attach(self._pipeline.engine, self._pipeline.store)
         self._statuses = Statuses(client, self._pipeline, _limit(self._settings), _warn(log, "status"))
-        self._loop = Loop(self._pipeline, committed=self._committed, report=_warn(log, "build"))
+        self._loop = Loop(self._pipeline, committed=self._committed, refused=self._refused, report=_warn(log, "build"))
         name = options.election.name if options.election else "disabled"
         self._metrics = Metrics(self._loop, self._statuses, client, name)
         self._pages = Pages(self._check, self._metrics.exposition)
-        self._server = Server(self._loop.hub_of)
+        self._server = Server(self._loop.hub_of, Streams(log) if self._settings.debug else None)
         self._leadership = Leadership(client, options.election, self._statuses, log)
         self._built = asyncio.Event()
         self._missing: frozenset[Ref] = frozenset()
@@ -168,6 +168,9 @@ class _Serve:
             for text in texts:
                 self._log.error(f"{key.kind} {key.namespace}/{key.name}: {text}", context="kubernetes")
         self._statuses.committed(changes)
+
+    def _refused(self, key: ObjectRef, text: str) -> None:
+        self._log.error(f"Envoy refuses {key.kind} {key.namespace}/{key.name}: {text}", context="xds")
 
     async def _serve_xds(self) -> None:
         """The port opens when there is something to tell: it is what readiness is asked of (operations.md §4.6)."""

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import structlog
 
 from contour.control.visible import visible
+from contour.xds.events import DeltaRequest, StateRequest
+from contour.xds.node import Node
 
 Format = Literal["text", "json"]
 Logger = structlog.typing.FilteringBoundLogger
@@ -38,6 +40,31 @@ def logger(form: Format, *, debug: bool) -> Logger:
         cache_logger_on_first_use=True,
     )
     return made
+
+
+class Streams:
+    """What clients of xDS do, for who looks for an error (operations.md §4.5)."""
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log.bind(context="xds")
+
+    def opened(self, stream: int, type_url: str) -> None:
+        self._log.debug("stream opened", stream_id=stream, type_url=type_url)
+
+    def closed(self, stream: int, node: Node) -> None:
+        self._log.debug("stream closed", stream_id=stream, node_id=node.id)
+
+    def asked(self, stream: int, node: Node, what: DeltaRequest | StateRequest) -> None:
+        named = (
+            {"version_info": what.version, "resource_names": list(what.names)}
+            if isinstance(what, StateRequest)
+            else {"subscribe": list(what.subscribe), "unsubscribe": list(what.unsubscribe)}
+        )
+        self._log.debug(
+            "handling v3 xDS resource request",
+            stream_id=stream, node_id=node.id, node_version=node.version, type_url=what.type_url,
+            response_nonce=what.nonce, error=what.error, **named,
+        )  # fmt: skip
 
 
 def adopt(log: Logger) -> None:

@@ -9,7 +9,8 @@ import asyncio
 import inspect
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any
+from itertools import count
+from typing import Any, Protocol
 
 import grpc
 import grpc.aio
@@ -23,6 +24,15 @@ from contour.xds.node import Node
 from contour.xds.subscription import WILDCARD
 
 HubOf = Callable[[Node], Hub | Awaitable[Hub]]
+
+
+class Observer(Protocol):
+    """Hears of streams, which are numbered, and of what clients say on them; `what` is a DeltaRequest or StateRequest."""
+
+    def opened(self, stream: int, type_url: str) -> None: ...
+    def asked(self, stream: int, node: Node, what: DeltaRequest | StateRequest) -> None: ...
+    def closed(self, stream: int, node: Node) -> None: ...
+
 
 _OPTIONS = (
     # Contour's own bootstrap opens a stream for each endpoint set and each secret (operations.md §4.1).
@@ -43,8 +53,10 @@ class Server:
     or raise BrokenError.
     """
 
-    def __init__(self, hub_of: HubOf) -> None:
+    def __init__(self, hub_of: HubOf, observer: Observer | None = None) -> None:
         self._hub_of = hub_of
+        self._observer = observer
+        self._streams = count(1)
         self._server = grpc.aio.server(options=_OPTIONS)
         self._server.add_generic_rpc_handlers((_Methods(self),))
 
@@ -78,12 +90,18 @@ class Server:
         hub = await self._hub(request, context)
         session = hub.open(_node(request), delta=delta, default_type=default_type)
         translate = _delta_request if delta else _state_request
+        number, observer = next(self._streams), self._observer
+        if observer is not None:
+            observer.opened(number, request.type_url or default_type or "")
 
         async def read() -> None:
             nonlocal request
             try:
                 while request is not grpc.aio.EOF:
-                    session.feed(translate(request))
+                    what = translate(request)
+                    if observer is not None:
+                        observer.asked(number, session.node, what)
+                    session.feed(what)
                     request = await context.read()
             finally:
                 session.end()
@@ -99,6 +117,8 @@ class Server:
         finally:
             hub.close(session)
             reader.cancel()
+            if observer is not None:
+                observer.closed(number, session.node)
 
     async def fetch(self, request: Any, context: Any, default_type: TypeUrl) -> bytes:
         """One call of a Fetch method: the current resources of a type, unless the client has them."""
