@@ -7,7 +7,7 @@ from tests.xds.dialogue import World, cluster, res
 
 from contour.envoy import pb
 from contour.envoy.resource import CLUSTER, LISTENER, SCOPED_ROUTE
-from contour.xds import refusal
+from contour.xds import channel, refusal
 from contour.xds.events import Accepted, Refused
 
 
@@ -242,6 +242,28 @@ def test_a_client_that_is_no_envoy_condemns_nothing(world):
     envoy = world.client()
     envoy.ask("L")
     assert envoy.settle() == ["L+l"]
+
+
+def test_of_what_was_refused_and_is_gone_little_is_kept(world, monkeypatch):
+    monkeypatch.setattr(channel, "_REMEMBERED", 3)
+    world.publish({"SR": ([res("ok")], [])})
+    client = world.client()
+    client.ask("SR")
+    client.settle()
+    for turn in range(20):
+        names = [f"bad{turn}", f"good{turn}"]
+        world.publish({"SR": ([res(name, f"{turn}") for name in names], [])})
+        serve(client, {names[0]})
+        world.publish({"SR": ([], names)})
+        client.settle()
+    found = client.stream.channels[SCOPED_ROUTE]
+    assert list(found.known) == ["ok"]
+    assert 0 < len(found._refused_here) <= 5
+    assert 0 < len(found._salts) <= 5
+    # What is there is remembered, however much it is.
+    world.publish({"SR": ([res(f"bad{number}", "x") for number in range(8)], [])})
+    serve(client, {f"bad{number}" for number in range(8)})
+    assert found._refused_here.keys() >= {f"bad{number}" for number in range(8)}
 
 
 def test_a_refused_cluster_holds_nothing_back(world):

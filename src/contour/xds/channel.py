@@ -8,7 +8,7 @@ the snapshot *now*; in between there is no queue of changes that could grow or g
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,6 +24,8 @@ BATCH_BYTES = 4 << 20
 
 # Responses without an answer whose late refusal is still understood.
 _ABANDONED = 8
+# What was refused and is gone is remembered in case it comes back: about so many names.
+_REMEMBERED = 4096
 
 # Types whose state-of-the-world responses hold everything, so that absence means removal ("Grouping Resources into
 # Responses" names listeners and clusters; Envoy's scoped routes subscription does the same).
@@ -297,6 +299,7 @@ class Channel:
             return Answer(flight, accepted)
         culprit = flight.present[parts[0][0]]
         self._refused_here[culprit.name] = culprit.version
+        self._forget_gone(self._refused_here)
         return Answer(flight, accepted, (culprit,))
 
     def _salt(self, flight: Flight) -> None:
@@ -307,6 +310,13 @@ class Channel:
         if self.type_url == SCOPED_ROUTE and len(flight.present) > 1:
             for name in flight.present:
                 self._salts[name] = self._salts.get(name, 0) + 1
+            self._forget_gone(self._salts)
+
+    def _forget_gone(self, names: dict[str, Any]) -> None:
+        table = self._snapshot.tables[self.type_url]
+        if len(names) > len(table) + _REMEMBERED:
+            for name in [name for name in names if name not in table]:
+                del names[name]
 
     def distrust(self) -> None:
         """The client comes from another stream, on which a response with these scopes may have been refused."""
