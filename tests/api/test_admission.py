@@ -186,6 +186,8 @@ SUBDOMAIN = "a lowercase RFC 1123 subdomain must consist of"
         (INGRESS % (RULE % f"{{{BACKEND}, path: /}}"), ["spec.rules[0].http.paths[0].pathType: Required value (one of Exact, ImplementationSpecific, Prefix)"]),
         (INGRESS % (RULE % f"{{{BACKEND}, path: /, pathType: prefix}}"), ['spec.rules[0].http.paths[0].pathType: Unsupported value: "prefix"']),
         (INGRESS % (RULE % f"{{{BACKEND}, path: x, pathType: Prefix}}"), ['spec.rules[0].http.paths[0].path: Invalid value: "x": must be an absolute path']),
+        (INGRESS % (RULE % f"{{{BACKEND}, path: /a//../b/., pathType: Exact}}"), [f'spec.rules[0].http.paths[0].path: Invalid value: "/a//../b/.": {told}' for told in ("must not contain '//'", "must not contain '/../'", "cannot end with '/.'")]),
+        (INGRESS % (RULE % f"{{{BACKEND}, path: /a%2Fb, pathType: Prefix}}"), ['spec.rules[0].http.paths[0].path: Invalid value: "/a%2Fb": must not contain \'%2F\'']),
         (INGRESS % (RULE % f"{{{BACKEND}, pathType: Exact}}"), ['spec.rules[0].http.paths[0].path: Invalid value: ""']),
         (INGRESS % (RULE % "{pathType: ImplementationSpecific, backend: {service: {name: s}}}"), ["spec.rules[0].http.paths[0].backend.service.port: Required value: port name or number is required"]),
         (INGRESS % (RULE % ""), ["spec.rules[0].http.paths: Required value"]),

@@ -24,6 +24,9 @@ _PROTOCOLS = ("SCTP", "TCP", "UDP")
 _SERVICE_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
 _PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
+# Kubernetes refuses them; most of them no request has, as Envoy makes paths plain before it looks for a route.
+_NOT_IN_PATHS = ("//", "/./", "/../", "%2f", "%2F")
+_NOT_ENDING_PATHS = ("/..", "/.")
 
 
 def defaulted(obj: Object) -> Object:
@@ -219,6 +222,11 @@ def _path(text: str, kind: str, path: str) -> Iterator[FieldError]:
     yield from _one_of(kind, _PATH_TYPES, f"{path}.pathType")
     if not text.startswith("/") and (text or kind != "ImplementationSpecific"):
         yield FieldError(f"{path}.path", f"Invalid value: {quote(text)}: must be an absolute path")
+    elif kind in {"Exact", "Prefix"}:
+        problems = [f"must not contain '{part}'" for part in _NOT_IN_PATHS if part in text]
+        problems += [f"cannot end with '{end}'" for end in _NOT_ENDING_PATHS if text.endswith(end)]
+        for problem in problems:
+            yield FieldError(f"{path}.path", f"Invalid value: {quote(text)}: {problem}")
 
 
 def _backend(backend: IngressBackend, path: str) -> Iterator[FieldError]:
