@@ -19,10 +19,13 @@ def retry(policy: RetryPolicy | None) -> Retry | None:
 
 
 def _count(count: int) -> int:
-    """-1 switches retries off and 0 means "not given". Admission refuses anything below -1; taken as "not given"."""
+    """-1 switches retries off and 0 means "not given". Admission refuses anything below -1; taken as "not given".
+
+    Envoy counts in 32 bits; as in the reference, what is beyond wraps around.
+    """
     if count == -1:
         return 0
-    return max(count, 1)
+    return max(count, 1) & 0xFFFFFFFF
 
 
 def _per_try_timeout(text: str) -> Timeout:
