@@ -18,7 +18,9 @@ def test_conditions_and_codes_are_copied():
     assert retry(policy) == Retry("gateway-error,reset", 3, None, (503, 418))
 
 
-@pytest.mark.parametrize(("count", "retries"), [(-1, 0), (0, 1), (1, 1), (7, 7), (2**32 - 1, 2**32 - 1), (2**32, 0), (2**32 + 2, 2)])
+@pytest.mark.parametrize(
+    ("count", "retries"), [(-1, 0), (0, 1), (1, 1), (7, 7), (2**32 - 1, 2**32 - 1), (2**32, 0), (2**32 + 2, 2)]
+)
 def test_count(count: int, retries: int):
     answer = retry(RetryPolicy(count=count))
     assert answer is not None
