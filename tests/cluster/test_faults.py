@@ -131,9 +131,7 @@ def test_a_token_that_has_expired(untouched: Scene) -> None:
     _replace(untouched.token, expired)
     untouched.serving.wait_for("401 Unauthorized.* context=leader-election", 20, since=since)
     untouched.gateway.cut()
-    untouched.serving.wait_for(
-        "does not accept our credentials: 401 Unauthorized.* context=kubernetes", 20, since=since
-    )
+    untouched.serving.wait_for("not allowed to .*401 Unauthorized.* context=kubernetes", 20, since=since)
     untouched.edit()
     _replace(untouched.token, good)
     untouched.serving.wait_for("read again", 20, since=since)

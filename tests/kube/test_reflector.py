@@ -355,10 +355,12 @@ def test_not_allowed_is_told_once():
     assert talk.told() == [Well()]
 
 
-def test_that_nobody_knows_us_is_so_for_every_kind():
-    talk = Talk().feed(Refused(Failure(401, "Unauthorized", "no")))
-    assert talk.told() == [Trouble("the API server does not accept our credentials: 401 Unauthorized: no", whole=True)]
-    assert talk.asked == "pause 10"
+def test_that_nobody_knows_us_any_more_is_told_after_a_lost_connection():
+    talk = Talk().feed(Lost("lost")).feed(Woken()).feed(Refused(Failure(401, "Unauthorized", "no")))
+    assert talk.told() == [
+        Trouble("lost", whole=True),
+        Trouble("not allowed to list services of v1: 401 Unauthorized: no"),
+    ]
 
 
 def test_allowed_to_list_but_not_to_watch():

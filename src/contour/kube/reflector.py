@@ -243,10 +243,8 @@ class Reflector:
         elif failure.code in {401, 403}:
             if self.kind.optional and not self.synced:
                 self._sync(step)
-            trouble = Trouble(f"not allowed to {operation} {self._what()}: {failure}")
-            if failure.code == 401:  # whoever we are, it is so for every kind
-                trouble = Trouble(f"the API server does not accept our credentials: {failure}", whole=True)
-            self._fail(step, operation, trouble, _DENIED * (1 - self._chance() / 2))
+            text = f"not allowed to {operation} {self._what()}: {failure}"
+            self._fail(step, operation, Trouble(text), _DENIED * (1 - self._chance() / 2))
         else:
             trouble = Trouble(f"cannot {operation} {self._what()}: {failure}")
             if failure.retry_after is None:
