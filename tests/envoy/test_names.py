@@ -101,6 +101,15 @@ def test_a_share_smaller_than_the_suffix() -> None:
     assert name == digest[:12], "two shares of 6 and the slash are not less than 12"
 
 
+def test_no_settings_of_a_key_set_s_server_can_be_written_as_others() -> None:
+    def name(*subject_names: str) -> str:
+        trust = graph.UpstreamValidation(Ref("vault", "ca"), b"", subject_names)
+        return names.scoped_upstream(graph.DnsCluster("https", "idp.test", 443, trust))
+
+    assert name("a|b") != name("a", "b") != name("a,b")
+    assert len(name("a").rpartition("/")[2]) == 32
+
+
 def test_a_secret_is_named_by_its_certificate() -> None:
     assert names.secret(Ref("shop", "tls-cert"), b"PEMDATA") == "shop/tls-cert/b20e4fe0d0"
 

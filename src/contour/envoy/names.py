@@ -6,6 +6,8 @@ import hashlib
 import re
 from collections.abc import Callable
 
+import msgspec
+
 from contour.api.meta import Ref
 from contour.api.scalars import format_duration
 from contour.dag import graph
@@ -122,8 +124,8 @@ def scoped_upstream(c: graph.Cluster | graph.DnsCluster) -> str:
         return redirecting(unique_cluster(c)) if c.follows_redirects else unique_cluster(c)
     validation = c.validation
     trust = (str(validation.ca_secret), *validation.subject_names) if validation else ()
-    text = "|".join((str(c.port), c.dns_lookup_family, *trust))
-    return f"{upstream(c)}/{hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:_DIGEST]}"
+    settings = msgspec.json.encode((c.port, c.dns_lookup_family, trust))
+    return f"{upstream(c)}/{hashlib.sha256(settings).hexdigest()[:_UNIQUE_DIGEST]}"
 
 
 def redirecting(cluster_name: str) -> str:
