@@ -54,6 +54,7 @@ PROOFS = {
     "`globalExtAuth` with a path": "authorization-that-envoy-refuses",
     "`expectMatch` is true": "tests/docs/test_compatibility.py::test_expect_match",
     "weights of an ExtensionService": "extension-services",
+    "`retryPolicy.count` of": "retries",
     "`globalExtAuth`, `rateLimitService` and `tracing`": "authorization-of-configuration-not-found",
     "`rateLimitPolicy: {local": "rate-limits-of-configuration",
     "the answer to a request for another": "tests/traffic/test_policies_classic.py::test_misdirected_http2",
