@@ -74,7 +74,7 @@ def test_classic_is_the_reference_s_own() -> None:
 def test_scoped_is_one_delta_stream() -> None:
     config = bootstrap(Settings())
     ads = {"ads": {}, "resource_api_version": "V3"}
-    back_off = {"retry_back_off": {"base_interval": "0.1s", "max_interval": "2s"}}
+    back_off = {"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}}
     assert config["dynamic_resources"] == {
         "lds_config": ads,
         "cds_config": ads,

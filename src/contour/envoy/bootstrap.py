@@ -150,7 +150,7 @@ def _reconnecting(service: Json) -> Json:
 
     Each wait is anything up to the interval, so that many Envoys do not come back at once.
     """
-    service["envoy_grpc"]["retry_policy"] = {"retry_back_off": {"base_interval": "0.1s", "max_interval": "2s"}}
+    service["envoy_grpc"]["retry_policy"] = {"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}}
     return service
 
 
