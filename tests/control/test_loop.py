@@ -14,6 +14,8 @@ from contour.control import pipeline
 from contour.control.loop import Event, Loop
 from contour.control.pipeline import Pipeline
 from contour.control.settings import Settings
+from contour.dag import build
+from contour.dag.graph import Host
 from contour.envoy.resource import CLUSTER, LISTENER, ROUTE, SCOPED_ROUTE, TypeUrl
 from contour.reactive import ChangeSet, Read
 from contour.xds.events import DeltaRequest
@@ -45,6 +47,7 @@ def proxy(name: str = "a", **route: Any) -> Event:
 
 
 A = ObjectRef("HTTPProxy", "shop", "a")
+B = ObjectRef("HTTPProxy", "shop", "b")
 
 
 class Running:
@@ -261,7 +264,7 @@ def breaks(pipeline: Pipeline, name: str = "fragile") -> None:
     pipeline.engine.collection(name, (pipeline.graph.hosts,), fragile)
 
 
-BROKEN = "ZeroDivisionError: that was not foreseen, in fragile[broken.test]"
+BROKEN = "fragile[broken.test] stays as it was: ZeroDivisionError: that was not foreseen, in fragile[broken.test]"
 
 
 async def test_an_error_in_a_second_shape_leaves_the_first_alone(
@@ -282,41 +285,71 @@ async def test_an_error_in_a_second_shape_leaves_the_first_alone(
     running.loop.submit([proxy("b")])
     await settle()
     assert "http/b.test" in running.hub.snapshot.tables[SCOPED_ROUTE]
-    assert running.reports == [f"the classic configuration stays as it was until the next change: {BROKEN}"]
+    assert running.reports == [BROKEN]
 
     running.loop.submit([(ObjectRef("HTTPProxy", "shop", "broken"), None)])
     await settle()
     classic = running.loop.hub_of(Node(id="contourcli"))
-    before = classic.snapshot.tables[ROUTE]["ingress_http"]
-    assert b"b.test" in before.body
+    assert b"b.test" in classic.snapshot.tables[ROUTE]["ingress_http"].body
 
     running.loop.submit([proxy("broken"), proxy("c")])
     await settle()
-    assert running.loop.hub_of(Node(id="contourcli")) is classic  # who comes now gets what there was
-    assert classic.snapshot.tables[ROUTE]["ingress_http"] is before
+    assert running.loop.hub_of(Node(id="contourcli")) is classic  # once it has begun, a failure stops nothing else
+    assert b"c.test" in classic.snapshot.tables[ROUTE]["ingress_http"].body
     assert "http/c.test" in running.hub.snapshot.tables[SCOPED_ROUTE]
     assert not running.task.done()
 
 
-async def test_an_error_leaves_what_is_served_until_the_next_change(running: Running) -> None:
-    breaks(running.pipeline)
-    running.loop.submit([service(), proxy()])
-    await settle()
-    running.loop.submit([proxy("broken"), proxy("b")])
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Hosts that cannot be built."""
+    names: set[str] = set()
+    assembled = build._assembled
+
+    def fragile(name: str, *arguments: Any) -> Host:
+        if name in names:
+            raise ZeroDivisionError("that was not foreseen")
+        return assembled(name, *arguments)
+
+    monkeypatch.setattr(build, "_assembled", fragile)
+    return names
+
+
+async def test_an_error_of_one_host_holds_up_no_other(running: Running, broken: set[str]) -> None:
+    running.loop.submit([service(), proxy(), proxy("b")])
     await settle()
     scopes = running.hub.snapshot.tables[SCOPED_ROUTE]
-    assert "http/a.test" in scopes
-    assert not scopes.keys() & {"http/b.test", "http/broken.test"}
-    assert running.reports == [f"the configuration stays as it was until the next change: {BROKEN}"]
+    before = scopes["http/a.test"]
 
-    running.loop.submit([proxy("c")])
+    broken |= {"a.test", "new.test"}
+    running.loop.submit([proxy(conditions=[{"prefix": "/x"}]), proxy("new"), proxy("c"), (B, None)])
     await settle()
-    assert len(running.reports) == 1
-    running.loop.submit([(ObjectRef("HTTPProxy", "shop", "broken"), None), (A, None)])
+    assert scopes["http/a.test"] is before
+    assert "http/c.test" in scopes
+    assert not scopes.keys() & {"http/b.test", "http/new.test"}
+    assert sorted(running.reports) == [
+        f"hosts[{name}] stays as it was: ZeroDivisionError: that was not foreseen, in hosts[{name}]"
+        for name in ("a.test", "new.test")
+    ]
+
+    broken.clear()
+    running.loop.submit([proxy("d")])  # with whatever change they are tried again
     await settle()
-    assert {name for name in scopes if name.startswith("http/")} >= {"http/b.test", "http/c.test"}
-    assert not scopes.keys() & {"http/a.test", "http/broken.test"}
+    assert b"/x" in scopes["http/a.test"].body
+    assert {"http/new.test", "http/d.test"} <= scopes.keys()
+    assert len(running.reports) == 2
     assert not running.task.done()
+
+
+async def test_an_error_of_one_host_does_not_keep_the_others_from_a_start(running: Running, broken: set[str]) -> None:
+    broken.add("a.test")
+    running.loop.submit([service(), proxy(), proxy("b")])
+    await settle()
+    assert running.loop.hub_of(NODE).ready
+    scopes = running.hub.snapshot.tables[SCOPED_ROUTE]
+    assert "http/b.test" in scopes
+    assert "http/a.test" not in scopes
+    assert len(running.reports) == 1
 
 
 async def test_an_error_after_a_commit_loses_nothing_of_it(running: Running) -> None:
@@ -343,7 +376,7 @@ async def test_an_error_in_the_first_commit_is_told_and_the_next_is_served(runni
     breaks(running.pipeline)
     running.loop.submit([service(), proxy("broken")])
     await settle()
-    assert running.reports == [f"the configuration stays as it was until the next change: {BROKEN}"]
+    assert running.reports == [BROKEN]
     hub = running.loop.hub_of(NODE)
     assert not hub.ready
     envoy = Envoy(hub, SCOPED_ROUTE)  # waits, rather than to come back at a time of its own

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -138,24 +137,21 @@ def test_nothing_is_lost_by_exceptions(program, batches, faults):
         apply(machine, tables, batch)
         machine.log.clear()
         machine.faults = set(faulty)
-        fault = None
-        try:
-            changes = machine.engine.commit()
-        except FaultError as error:
-            fault = error
-        if fault is not None:
-            assert fault.__notes__[0] == str(fault)  # the function that failed first, then those that needed it
-            continue
-        check_graph(machine)
-        naive = Naive(program, tables)
-        check_result(machine, naive)
+        changes = machine.engine.commit()
+        for errors in changes.failures.values():
+            for error in errors.values():
+                assert isinstance(error, FaultError)
+                assert error.__notes__[0] == str(error)  # the function that failed first, then those that needed it
         for collection, known in mirror.items():
             reported = changes[machine.sources[collection]]
             assert all(known.get(key) != value for key, value in reported.set.items())
             known.update(reported.set)
             for key in reported.removed:
                 del known[key]
-            assert known == naive.values[collection]
+            assert known == dict(machine.sources[collection].items())
+        if not changes.failures:
+            check_graph(machine)
+            check_result(machine, Naive(program, tables))
     assert machine.engine.cells == fresh(program, tables).engine.cells
 
 
@@ -191,9 +187,9 @@ def test_cycles_are_named_and_left(versions):
             engine.commit()
             assert dict(roots.items()) == {root: height(graph, root) for root in "ab"}
             continue
-        with pytest.raises(CycleError) as caught:
-            engine.commit()
-        members = [name.removeprefix("height[").removesuffix("]") for name in caught.value.members]
+        error = next(iter(engine.commit().failures[roots].values()))
+        assert isinstance(error, CycleError)
+        members = [name.removeprefix("height[").removesuffix("]") for name in error.members]
         for node, following in zip(members, [*members[1:], members[0]], strict=True):
             assert following in graph[node]
-        assert " -> ".join([*caught.value.members, caught.value.members[0]]) in str(caught.value)
+        assert " -> ".join([*error.members, error.members[0]]) in str(error)

@@ -79,7 +79,7 @@ class Loop:
         # Resources that Envoy refuses, and the texts that each object was told for them.
         self._refused: dict[_Name, _Refusal] = {}
         self._told: dict[ObjectRef, dict[_Name, str]] = {}
-        self._failures: dict[str, str] = {}  # by shape, or "" for all; as they were reported
+        self._failures: dict[str, str] = {}  # what could not be done in the last step, and why; as reported
         self._behind = False  # a commit was not published
         for shape in ("scoped",):
             self._open(shape)
@@ -120,9 +120,8 @@ class Loop:
             if self._begun:
                 self._step()
         hub = self.hubs[node.shape]
-        failure = self._failures.get(node.shape)  # after a failure of all, clients wait as during a start
-        if failure and not hub.ready:
-            raise BrokenError(f"the configuration cannot be built: {failure}")
+        if self._failures and not hub.ready and self.hubs["scoped"].ready:  # else clients wait as during a start
+            raise BrokenError(f"the configuration cannot be built: {next(iter(self._failures.values()))}")
         return hub
 
     def _open(self, shape: ShapeName) -> None:
@@ -136,12 +135,12 @@ class Loop:
         waiting, self._waiting = self._waiting, []
         for key, value in waiting:
             self._apply(key, value)
-        failures: dict[str, Exception] = {}
+        failures: dict[str, str] = {}
         try:
             begun = time.perf_counter()
-            changes = self.pipeline.commit()
+            changes = self.pipeline.commit(partly=True)
             built = time.perf_counter()
-            failures |= changes.failures
+            failures |= _failures(changes)
             self._publish(changes)
             self._behind = False
             self.builds.last = time.time()
@@ -150,7 +149,7 @@ class Loop:
             self._committed(changes)
         except Exception as error:  # noqa: BLE001  # a bug must not take away what is served
             self._behind = True
-            failures[""] = error
+            failures["the configuration stays as it was until the next change"] = _text(error)
         self._report_failures(failures)
 
     def _apply(self, key: ObjectRef, value: Object | None) -> None:
@@ -166,20 +165,20 @@ class Loop:
     def _publish(self, changes: ChangeSet) -> None:
         holds = self._health_holds(changes)
         for shape, hub in self.hubs.items():
-            if shape in changes.failures:
+            # Envoys can do without a host, but one that comes with a configuration would lose a listener that is missing.
+            if not hub.ready and not changes.failures.keys() <= {self.pipeline.graph.hosts}:
                 continue
             publication, withheld = self._publication(shape, hub, changes)
             if publication or withheld or not hub.ready:
                 hub.publish(publication, holds, withheld)
                 self._forgive(shape, hub, publication)
 
-    def _report_failures(self, failures: Mapping[str, Exception]) -> None:
+    def _report_failures(self, failures: dict[str, str]) -> None:
         """Once for each, however often it comes in a row."""
-        before, self._failures = self._failures, {shape: _text(error) for shape, error in failures.items()}
-        for shape, text in self._failures.items():
-            if before.get(shape) != text:
-                what = f"the {shape} configuration" if shape else "the configuration"
-                self._report(f"{what} stays as it was until the next change: {text}")
+        before, self._failures = self._failures, failures
+        for what, text in failures.items():
+            if before.get(what) != text:
+                self._report(f"{what}: {text}")
 
     def _publication(
         self, shape: ShapeName, hub: Hub, changes: ChangeSet
@@ -196,6 +195,7 @@ class Loop:
                 removed = hub.snapshot.tables[type_url].keys() - present.keys()
             resources = {name: value for name, value in present.items() if isinstance(value, Resource)}
             withheld += [(type_url, name) for name in present if name not in resources]
+            withheld += [(type_url, name) for name in changes.failures.get(collection, ())]
             if resources or removed:
                 found[type_url] = resources, removed
         return found, withheld
@@ -256,6 +256,15 @@ class Loop:
             table.delete(key)
             del self._told[key]
         self._news.set()
+
+
+def _failures(changes: ChangeSet) -> dict[str, str]:
+    """What stays as it was because of a bug, and the exception."""
+    return {
+        f"{source.name}[{key}] stays as it was": _text(error)
+        for source, errors in changes.failures.items()
+        for key, error in errors.items()
+    }
 
 
 def _text(error: Exception) -> str:

@@ -25,7 +25,7 @@ class Pipeline:
     wrong with objects whose status has no room for it in `findings`.
 
     `shapes` are built from the start; another one is attached by `shape` when somebody asks for it, and is there after
-    the next commit. What raises in it holds up nothing else, and is in the `failures` of the commit under its name.
+    the next commit.
     """
 
     def __init__(self, settings: Settings, shapes: Sequence[ShapeName] = ("scoped",)) -> None:
@@ -57,7 +57,6 @@ class Pipeline:
     def shape(self, name: ShapeName) -> Shape:
         """The collections of a shape by type, attached now if nobody had asked for it."""
         if name not in self._shapes:
-            self.engine.part(name)
             self._attach(name)
         return self._shapes[name]
 
@@ -71,6 +70,14 @@ class Pipeline:
         found = self.graph.extensions
         return frozenset(ref for ref in extensions(self.settings) if found.get(ref) is None)
 
-    def commit(self) -> ChangeSet:
-        """Bring everything up to date with the store; see `contour.reactive.Engine.commit`."""
-        return self.engine.commit()
+    def commit(self, *, partly: bool = False) -> ChangeSet:
+        """Bring everything up to date with the store; see `contour.reactive.Engine.commit`.
+
+        What a function raises is raised when the others have got through, or, for those who can do with a part, is in
+        the `failures`.
+        """
+        changes = self.engine.commit()
+        for errors in changes.failures.values() if not partly else ():
+            for error in errors.values():
+                raise error
+        return changes

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic
 
-from contour.reactive.source import K, V
+from contour.reactive.source import K, Source, V
 
 if TYPE_CHECKING:
     from contour.reactive.collection import Collection
@@ -25,17 +25,19 @@ class Changes(Generic[K, V]):
 
 
 class ChangeSet:
-    """The changes of all collections; true if there is any. `failures`: parts in which something raised; of their
-    collections nothing is reported until a later commit gets through.
+    """The changes of all collections; true if there is any. `failures`: what was raised, by source and key; their
+    values are those of before.
     """
 
     __slots__ = ("_changes", "failures")
 
     def __init__(
-        self, changes: dict[Collection[Any, Any], Changes[Any, Any]], failures: Mapping[str, Exception] | None = None
+        self,
+        changes: dict[Collection[Any, Any], Changes[Any, Any]],
+        failures: Mapping[Source[Any, Any], Mapping[Any, Exception]] | None = None,
     ) -> None:
         self._changes = changes
-        self.failures: Mapping[str, Exception] = failures or {}
+        self.failures: Mapping[Source[Any, Any], Mapping[Any, Exception]] = failures or {}
 
     def __getitem__(self, collection: Collection[K, V]) -> Changes[K, V]:
         return self._changes.get(collection) or Changes({}, set())

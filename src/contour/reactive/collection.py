@@ -25,6 +25,7 @@ class Collection(Keyed[K, V]):
         super().__init__(name, order, tracker)
         self.runs = 0
         self.stale: dict[Cell, None] = {}
+        self.failed: dict[K, Exception] = {}  # members whose function raised in this commit
         self._function = fn
         self._cells: dict[K, Cell] = {}  # of all keys, members or not, and of other keys that somebody reads
         self._key_sources = tuple(keys)
@@ -59,7 +60,12 @@ class Collection(Keyed[K, V]):
         return len(self._cells)
 
     def process(self) -> None:
-        """Follow the key set, settle stale members, and tell the indexes. What raises is left for the next time."""
+        """Follow the key set, settle stale members, and tell the indexes.
+
+        A member whose function raises keeps the value that it had, and runs again in the next commit.
+        """
+        if self.failed:
+            self.failed = {}
         if not self._started:
             for source in self._key_sources:
                 self._touched.update(dict.fromkeys(source))
@@ -69,13 +75,20 @@ class Collection(Keyed[K, V]):
         for key in self._touched:
             self._follow(key)
         self._touched.clear()
-        for cell in list(self.stale):
-            settle(cell, self.tracker)
-            del self.stale[cell]
-        if not self.stale:
-            self.stale.clear()  # gives back the room of a large batch
+        self._settle()
         for index in self.indexes:
             index.flush()
+
+    def _settle(self) -> None:
+        for cell in list(self.stale):
+            try:
+                settle(cell, self.tracker)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the other members are not concerned
+                self.failed[cell.key] = error
+            else:
+                del self.stale[cell]
+        if not self.stale:
+            self.stale.clear()  # gives back the room of a large batch
 
     @property
     def differs(self) -> bool:

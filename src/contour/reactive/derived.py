@@ -17,6 +17,7 @@ class Derived(Generic[K, V]):
         self.runs = 0
         # None: a stale value waits until somebody reads it, and its readers have to look meanwhile.
         self.stale: dict[Cell, None] | None = {} if eager else None
+        self.failed: dict[K, Exception] = {}  # of eager values: whose function raised in this commit
         self._function = fn
         self._tracker = tracker
         self._cells: dict[K, Cell] = {}
@@ -43,12 +44,18 @@ class Derived(Generic[K, V]):
         return len(self._cells)
 
     def process(self) -> None:
-        """Eager: settle what is stale. What raises is left for the next time."""
+        """Eager: settle what is stale. A value whose function raises stays as it was, and runs again in the next commit."""
+        if self.failed:
+            self.failed = {}
         if not self.stale:
             return
         for cell in list(self.stale):
-            settle(cell, self._tracker)
-            self._settled(cell)
+            try:
+                settle(cell, self._tracker)
+            except Exception as error:  # noqa: BLE001  # as in a collection
+                self.failed[cell.key] = error
+            else:
+                self._settled(cell)
         if not self.stale:
             self.stale.clear()  # gives back the room of a large batch
 

@@ -25,7 +25,6 @@ class Engine:
         self._tables: list[Table[Any, Any]] = []
         self._eager: list[Derived[Any, Any]] = []
         self._collections: list[Collection[Any, Any]] = []
-        self._parts: list[tuple[str, int]] = []  # and their first collections
         self.sources: list[AnySource] = []  # in order of declaration
 
     def table(self, name: str) -> Table[K, V]:
@@ -63,14 +62,10 @@ class Engine:
         self.sources.append(collection)
         return collection
 
-    def part(self, name: str) -> None:
-        """Collections declared from here on are a part: what raises in it holds up nothing but this part, and shows in
-        the `failures` of the commit. No other part may read them.
-        """
-        self._parts.append((name, len(self._collections)))
-
     def commit(self) -> ChangeSet:
-        """Bring everything up to date. If a function raises, so does this; the next commit then continues there."""
+        """Bring everything up to date. A value whose function raises stays as it was, is in the `failures`, and runs
+        again in each commit until it gets through.
+        """
         tracker = self._tracker
         if tracker.committing:
             raise RuntimeError("commit was called during a commit")
@@ -81,38 +76,22 @@ class Engine:
             tracker.position = 0  # before every collection
             for derived in self._eager:
                 derived.process()
-            settled, failures = self._process()
+            for collection in self._collections:
+                tracker.position = collection.order
+                collection.process()
         finally:
             tracker.committing = False
             tracker.position = -1
-        sources: tuple[Derived[Any, Any] | Collection[Any, Any], ...] = (*self._eager, *settled)
+        sources: tuple[Derived[Any, Any] | Collection[Any, Any], ...] = (*self._eager, *self._collections)
         for source in sources:
-            if source.stale:
+            if source.stale and len(source.stale) > len(source.failed):
                 raise OrderError(f"{source.name} depends on something that is declared after it")
         sweep(tracker)
-        reports = [(collection, collection.report()) for collection in settled if collection.differs]
-        return ChangeSet({collection: changes for collection, changes in reports if changes}, failures)
-
-    def _process(self) -> tuple[list[Collection[Any, Any]], dict[str, Exception]]:
-        """The collections of all parts that got through, and what was raised in the others."""
-        settled: list[Collection[Any, Any]] = []
-        failures: dict[str, Exception] = {}
-        starts = [*(start for _, start in self._parts), len(self._collections)]
-        self._settle(self._collections[: starts[0]])
-        settled += self._collections[: starts[0]]
-        for (name, start), end in zip(self._parts, starts[1:], strict=True):
-            try:
-                self._settle(self._collections[start:end])
-            except Exception as error:  # noqa: BLE001  # whatever the functions of this part do
-                failures[name] = error
-            else:
-                settled += self._collections[start:end]
-        return settled, failures
-
-    def _settle(self, collections: list[Collection[Any, Any]]) -> None:
-        for collection in collections:
-            self._tracker.position = collection.order
-            collection.process()
+        reports = [(collection, collection.report()) for collection in self._collections if collection.differs]
+        return ChangeSet(
+            {collection: changes for collection, changes in reports if changes},
+            {source: source.failed for source in sources if source.failed},
+        )
 
     def explain(self, source: Source[K, Any], key: K) -> Explanation:
         return explain(source, key)
