@@ -151,6 +151,21 @@ def settle(cell: Cell, tracker: Tracker) -> None:
         stack.pop()
 
 
+def settle_all(stale: dict[Cell, None], tracker: Tracker) -> dict[Any, Exception]:
+    """Settle each one; those that get through leave `stale`. What the others raised, by key: they keep their values."""
+    failed: dict[Any, Exception] = {}
+    for cell in list(stale):
+        try:
+            settle(cell, tracker)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the others are not concerned
+            failed[cell.key] = error
+        else:
+            stale.pop(cell, None)
+    if not stale:
+        stale.clear()  # gives back the room of a large batch
+    return failed
+
+
 def _input_changed(cell: Cell, tracker: Tracker) -> bool:
     for dep in cell.deps:
         if isinstance(dep, Cell) and dep.state > FRESH:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterable
 
-from contour.reactive.cell import ABSENT, DIRTY, Cell, Tracker, link, same, settle
+from contour.reactive.cell import ABSENT, DIRTY, Cell, Tracker, link, same, settle_all
 from contour.reactive.changes import Changes
 from contour.reactive.index import Index
 from contour.reactive.keyed import Keyed
@@ -64,8 +64,6 @@ class Collection(Keyed[K, V]):
 
         A member whose function raises keeps the value that it had, and runs again in the next commit.
         """
-        if self.failed:
-            self.failed = {}
         if not self._started:
             for source in self._key_sources:
                 self._touched.update(dict.fromkeys(source))
@@ -75,20 +73,9 @@ class Collection(Keyed[K, V]):
         for key in self._touched:
             self._follow(key)
         self._touched.clear()
-        self._settle()
+        self.failed = settle_all(self.stale, self.tracker)
         for index in self.indexes:
             index.flush()
-
-    def _settle(self) -> None:
-        for cell in list(self.stale):
-            try:
-                settle(cell, self.tracker)
-            except Exception as error:  # noqa: BLE001  # whatever it is, the other members are not concerned
-                self.failed[cell.key] = error
-            else:
-                del self.stale[cell]
-        if not self.stale:
-            self.stale.clear()  # gives back the room of a large batch
 
     @property
     def differs(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic
 
-from contour.reactive.cell import DIRTY, FRESH, Cell, Tracker, link, mark, same, settle
+from contour.reactive.cell import DIRTY, FRESH, Cell, Tracker, link, mark, same, settle, settle_all
 from contour.reactive.source import K, Read, V, read
 
 
@@ -45,19 +45,8 @@ class Derived(Generic[K, V]):
 
     def process(self) -> None:
         """Eager: settle what is stale. A value whose function raises stays as it was, and runs again in the next commit."""
-        if self.failed:
-            self.failed = {}
-        if not self.stale:
-            return
-        for cell in list(self.stale):
-            try:
-                settle(cell, self._tracker)
-            except Exception as error:  # noqa: BLE001  # as in a collection
-                self.failed[cell.key] = error
-            else:
-                self._settled(cell)
-        if not self.stale:
-            self.stale.clear()  # gives back the room of a large batch
+        if self.stale or self.failed:  # the last to fail may be forgotten since
+            self.failed = settle_all(self.stale or {}, self._tracker)
 
     def compute(self, key: K, /) -> V:
         return self._function(read, key)
@@ -69,9 +58,6 @@ class Derived(Generic[K, V]):
 
     def release(self, node: Cell, /) -> None:
         del self._cells[node.key]
-        self._settled(node)
-        link(node, [], self._tracker)
-
-    def _settled(self, cell: Cell) -> None:
         if self.stale is not None:
-            self.stale.pop(cell, None)
+            self.stale.pop(node, None)
+        link(node, [], self._tracker)
