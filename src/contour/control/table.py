@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
+from contour.api import heptio, projectcontour
 from contour.api.meta import ObjectRef, Ref
 from contour.control.pipeline import Pipeline
 from contour.reactive import ChangeSet, Collection, Read
-from contour.status.plan import ENVOY
+from contour.status.plan import ENVOY, Status
 
 VALID, INVALID = "valid", "invalid"
 
@@ -92,20 +95,14 @@ class Hosts:
         proxy, block = read(self._pipeline.store.proxies, ref), read(self._pipeline.statuses, key)
         if proxy is None or block is None:
             return None
-        status, root = block["currentStatus"], proxy.spec.virtualhost
-        if root is None and status == VALID:
-            return None
-        return Row(root.fqdn if root else "", key, status, "" if status == VALID else _first_error(block))
+        return _row(key, proxy.spec.virtualhost, block, _first_error)
 
     def _of_route(self, read: Read, ref: Ref) -> Row | None:
         key = ObjectRef("IngressRoute", *ref)
         route, block = read(self._pipeline.store.ingressroutes, ref), read(self._pipeline.statuses, key)
         if route is None or block is None:
             return None
-        status, root = block["currentStatus"], route.spec.virtualhost
-        if root is None and status == VALID:
-            return None
-        return Row(root.fqdn if root else "", key, status, "" if status == VALID else block["description"])
+        return _row(key, route.spec.virtualhost, block, itemgetter("description"))
 
     def _of_host(self, read: Read, name: str) -> tuple[Row, ...] | None:
         host = read(self._pipeline.graph.hosts, name)
@@ -123,6 +120,19 @@ class Hosts:
         objects = dict.fromkeys((*ingresses, *texts))
         rows = tuple(Row(name, ref, INVALID if ref in texts else VALID, texts.get(ref, "")) for ref in objects)
         return rows or None
+
+
+def _row(
+    key: ObjectRef,
+    root: projectcontour.VirtualHost | heptio.VirtualHost | None,
+    block: Status,
+    why: Callable[[Status], str],
+) -> Row | None:
+    """Children that are valid have none: their roots tell of them."""
+    status = block["currentStatus"]
+    if root is None and status == VALID:
+        return None
+    return Row(root.fqdn if root else "", key, status, "" if status == VALID else why(block))
 
 
 def _first_error(block: dict[str, Any]) -> str:
