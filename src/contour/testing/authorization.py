@@ -11,9 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import grpc
 import msgspec
@@ -21,8 +19,9 @@ from envoy.config.core.v3.base_pb2 import HeaderValueOption
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse
 
 from contour.testing.certs import Pair
+from contour.testing.grpcserver import GrpcServer
 
-_METHOD = "envoy.service.auth.v3.Authorization"
+_SERVICE = "envoy.service.auth.v3.Authorization"
 _OK, _PERMISSION_DENIED = 0, 7  # gRPC status codes
 
 Pairs = tuple[tuple[str, str], ...]
@@ -63,7 +62,7 @@ class Fail(msgspec.Struct, frozen=True):
     """The call itself fails."""
 
 
-class Authorizer:
+class Authorizer(GrpcServer):
     """A running server. `decide` may be exchanged at any time; `checks` holds all that was asked."""
 
     def __init__(
@@ -77,37 +76,7 @@ class Authorizer:
         """`tls`: what it shows; `clients`: the authority (PEM) of those that may ask it."""
         self.decide = decide
         self.checks: list[Check] = []
-        self._server = grpc.server(ThreadPoolExecutor(4, thread_name_prefix="authorizer"))
-        handler = grpc.unary_unary_rpc_method_handler(
-            self._check,
-            request_deserializer=CheckRequest.FromString,
-            response_serializer=lambda answer: answer.SerializeToString(),
-        )
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_METHOD, {"Check": handler}),))
-        address = f"127.0.0.1:{port}"
-        if tls is None:
-            self.port = self._server.add_insecure_port(address)
-        else:
-            credentials = grpc.ssl_server_credentials(
-                [(tls.private_key, tls.certificate)], clients, require_client_auth=clients is not None
-            )
-            self.port = self._server.add_secure_port(address, credentials)
-
-    def start(self) -> Self:
-        self._server.start()
-        return self
-
-    def stop(self) -> None:
-        self._server.stop(grace=None).wait()
-
-    def wait(self) -> None:
-        self._server.wait_for_termination()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.stop()
+        super().__init__(_SERVICE, "Check", self._check, CheckRequest.FromString, port=port, tls=tls, clients=clients)
 
     def _check(self, request: CheckRequest, context: grpc.ServicerContext) -> CheckResponse:
         http = request.attributes.request.http

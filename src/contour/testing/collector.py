@@ -8,9 +8,7 @@ from __future__ import annotations
 import argparse
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import grpc
 import msgspec
@@ -19,7 +17,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-_METHOD = "opentelemetry.proto.collector.trace.v1.TraceService"
+from contour.testing.grpcserver import GrpcServer
+
+_SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -33,31 +33,14 @@ class Span(msgspec.Struct, frozen=True):
     tags: dict[str, str]
 
 
-class Collector:
+class Collector(GrpcServer):
     """A running server; `spans` holds all that it was sent."""
 
     def __init__(self, *, port: int = 0, received: Callable[[Span], None] = lambda _: None) -> None:
         self.spans: list[Span] = []
         self._received = received
         self._news = threading.Condition()
-        self._server = grpc.server(ThreadPoolExecutor(2, thread_name_prefix="collector"))
-        handler = grpc.unary_unary_rpc_method_handler(
-            self._export,
-            request_deserializer=ExportTraceServiceRequest.FromString,
-            response_serializer=lambda answer: answer.SerializeToString(),
-        )
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_METHOD, {"Export": handler}),))
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
-
-    def start(self) -> Self:
-        self._server.start()
-        return self
-
-    def stop(self) -> None:
-        self._server.stop(grace=None).wait()
-
-    def wait(self) -> None:
-        self._server.wait_for_termination()
+        super().__init__(_SERVICE, "Export", self._export, ExportTraceServiceRequest.FromString, port=port)
 
     def find(self, wanted: Callable[[Span], bool], *, timeout: float = 20) -> Span:
         """The first span like this, now or later. Raises TimeoutError."""
@@ -65,12 +48,6 @@ class Collector:
             if not self._news.wait_for(lambda: any(map(wanted, self.spans)), timeout):
                 raise TimeoutError(f"no such span among {self.spans}")
             return next(filter(wanted, self.spans))
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.stop()
 
     def _export(self, request: ExportTraceServiceRequest, _: grpc.ServicerContext) -> ExportTraceServiceResponse:
         found = list(_spans(request))
