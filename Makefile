@@ -4,7 +4,7 @@ BIN := .venv/bin
 ENV := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts unit cluster bench bench-table bench-core traces-validate clean
+.PHONY: help demo test lint types contracts unit search cluster bench bench-table bench-core traces-validate clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,11 @@ contracts: $(ENV) ## which package may import which
 unit: $(ENV) ## all tests
 	$(BIN)/python -m contour.testing.cluster --build
 	$(BIN)/pytest -q -n 2 --dist loadgroup
+
+# What is found becomes a test of its own, or the property is put right.
+TIMES ?= 20
+search: $(ENV) ## run the property tests TIMES=20 times, each time with other random cases
+	@for time in $$(seq $(TIMES)); do $(BIN)/pytest -q -n 2 -m hypothesis --hypothesis-profile default || exit 1; done
 
 bench: $(ENV) ## measure with a real API server and Envoy (N=1000, SCENARIOS=S1,S2, CONTROLLER='COMMAND …', JSON=file)
 	@$(BIN)/python -m contour.testing.cluster --build > /dev/null

@@ -111,7 +111,7 @@ def test_direct_responses(world: World, status: int, body: str) -> None:
     assert (answer.status, answer.body.decode()) == (status, body)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=40))
 def test_a_body_comes_back_as_it_was_written(world: World, body: str) -> None:
     world.apply(

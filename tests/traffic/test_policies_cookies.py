@@ -153,7 +153,7 @@ VALUES = st.text(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=VALUES)
 def test_values_come_back_as_they_were_written(site: World, value: str) -> None:
     if not site.knows("Service", "shop/web"):

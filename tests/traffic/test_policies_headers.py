@@ -140,7 +140,7 @@ TRICKY = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(VALUES | TRICKY, min_size=1, max_size=4))
 def test_values_come_back_as_they_were_written(world: World, values: list[str]) -> None:
     values = [value for value in values if value.strip() and not any(one in value for one in OPERATORS)]
@@ -166,7 +166,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(st.lists(PIECES, min_size=1, max_size=10).map("".join), min_size=4, max_size=8))
 def test_only_known_operators_are_evaluated(world: World, values: list[str]) -> None:
     """However they are mixed with percent signs, Envoy takes the value and finds no other command in it."""
@@ -185,7 +185,7 @@ def test_only_known_operators_are_evaluated(world: World, values: list[str]) -> 
 LITERAL = st.text(alphabet="ab/%{}$()[]*+.\\'\"-_~^|@!,;:", min_size=1, max_size=20)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=LITERAL, host=LITERAL)
 def test_replacements_are_taken_literally(world: World, path: str, host: str) -> None:
     if not world.knows("Service", "shop/web"):

@@ -45,6 +45,10 @@ def read(body: bytes) -> tuple[str, int, str]:
     return found[90].decode(), int(found[91]), found[91].decode() + found.get(92, b"").decode()
 
 
+def bad(resource: Resource) -> bool:
+    return resource.version.startswith(str(BAD))
+
+
 class Client:
     """State: name → version, per type. Refuses whole responses that hold bad content, as Envoy's scopes do."""
 
@@ -55,6 +59,7 @@ class Client:
         self.inbox: list[Send] = []
         self.nonces: dict[TypeUrl, str] = {}
         self.versions: dict[TypeUrl, str] = {}
+        self.accepted: set[TypeUrl] = set()  # on this stream
         self.snapshot = snapshot
         self.connect()
 
@@ -63,6 +68,7 @@ class Client:
         self.stream = Stream(self.snapshot, delta=self.delta)
         self.inbox.clear()
         self.nonces.clear()
+        self.accepted.clear()
         for kind, names in self.wanted.items():
             if self.delta:
                 self.feed(DeltaRequest(kind, tuple(names or ()), (), dict(self.state[kind])))
@@ -123,6 +129,7 @@ class Client:
                     state.clear()
                 state.update(taken)
                 self.versions[kind] = message.version_info
+            self.accepted.add(kind)
         self.nonces[kind] = message.nonce
         if self.delta:
             self.feed(DeltaRequest(kind, nonce=message.nonce, error=error))
@@ -194,23 +201,25 @@ class Agreement(RuleBasedStateMachine):
             Client.now += 6.0
             for client in self.clients:
                 client.feed(Tick())
-        gated = (resource for kind in (SCOPED_ROUTE, ROUTE, LISTENER) for resource in self.told[kind].values())
-        any_refused = any(resource.version.startswith(str(BAD)) for resource in gated)
+        any_refused = any(bad(one) for kind in (SCOPED_ROUTE, ROUTE, LISTENER) for one in self.told[kind].values())
         for client in self.clients:
             assert not client.inbox
             for kind, names in client.wanted.items():
                 table = self.told[kind]
                 state = client.state[kind]
+                # The whole without what was refused could take away what the client still runs from an earlier stream:
+                # it is not sent until something can be.
+                held = not client.delta and kind not in client.accepted and any(map(bad, table.values()))
                 for name in NAMES:
                     resource = table.get(name)
                     asked = names is None or name in names
                     if not asked:
                         assert name not in state
-                    elif resource is not None and not resource.version.startswith(str(BAD)):
+                    elif resource is not None and not bad(resource):
                         assert state.get(name) == resource.version, (client.delta, kind, name)
                     elif resource is None and kind in (CLUSTER, ENDPOINTS, SECRET) and any_refused:
                         pass  # the last good version of what was refused may use it: it stays
-                    elif resource is None and (client.delta or kind in WHOLE):
+                    elif resource is None and (client.delta or kind in WHOLE) and not held:
                         assert name not in state, (client.delta, kind, name)
                     elif resource is not None:
                         assert not state.get(name, "").startswith(str(BAD))
