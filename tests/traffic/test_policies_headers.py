@@ -177,7 +177,8 @@ def test_only_known_operators_are_evaluated(world: World, values: list[str]) -> 
     proxy(world, f"requestHeadersPolicy: {{set: [{pairs}]}}")
     seen = world.get("site.test", "/p", [("x-in", "in")]).seen
     for i, value in enumerate(values):
-        for unknown in ("START_TIME", "ENVIRONMENT(PATH)", 'UPSTREAM_METADATA(["a"])'):
+        # Envoy writes the old form of this operator's arguments in the new one, also where the percent signs are escaped.
+        for unknown in ("START_TIME", "ENVIRONMENT(PATH)", "UPSTREAM_METADATA("):
             assert (seen.header(f"x-{i}") or "").count(unknown) == value.count(unknown)
 
 
