@@ -26,6 +26,18 @@ def cluster(name: str, *, endpoints: str | None = None, note: str = "") -> Resou
     return res(name, pb.serialize(message))
 
 
+def pods(name: str, note: str = "") -> Resource:
+    """An assignment that has an endpoint."""
+    message = pb.ClusterLoadAssignment(cluster_name=name)
+    message.endpoints.add().lb_endpoints.add().endpoint.hostname = note
+    return res(name, pb.serialize(message))
+
+
+def none(name: str) -> Resource:
+    """An assignment without endpoints."""
+    return res(name, pb.serialize(pb.ClusterLoadAssignment(cluster_name=name)))
+
+
 class World:
     """A snapshot and the streams that watch it."""
 

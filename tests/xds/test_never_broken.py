@@ -115,7 +115,9 @@ class NeverBroken(RuleBasedStateMachine):
         used = {name for name, _ in self.routes.values()}
         # k0 and k1 share their endpoints, as two clusters of one Service do.
         clusters = {n: cluster(n, editions.get(n, 0), "e0" if n in ("k0", "k1") else f"e{n}") for n in used}
-        endpoints = {e: Resource(e, "1", b"") for e in ("e0" if n in ("k0", "k1") else f"e{n}" for n in used)}
+        endpoints = {
+            e: Resource(e, "1", wire.field(2, b"")) for e in ("e0" if n in ("k0", "k1") else f"e{n}" for n in used)
+        }
         touched = self.snapshot.publish(
             {
                 CLUSTER: (clusters, set(self.snapshot.tables[CLUSTER]) - clusters.keys()),

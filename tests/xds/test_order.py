@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.xds.dialogue import World, cluster, res
+from tests.xds.dialogue import World, cluster, none, pods, res
 
 from contour.envoy.resource import CLUSTER, SCOPED_ROUTE
 from contour.xds.events import Published
@@ -20,7 +20,7 @@ def running(world: World, **options):
     world.publish(
         {
             "C": ([cluster("old", endpoints="e-old")], []),
-            "E": ([res("e-old")], []),
+            "E": ([pods("e-old")], []),
             "S": ([res("s")], []),
             "SR": ([res("host", "uses old")], []),
             "L": ([res("l", "1")], []),
@@ -41,7 +41,7 @@ def test_switching_a_backend(world):
     world.publish(
         {
             "SR": ([res("host", "uses new")], []),
-            "E": ([res("e-new")], ["e-old"]),
+            "E": ([pods("e-new")], ["e-old"]),
             "C": ([cluster("new", endpoints="e-new")], ["old"]),
         }
     )
@@ -61,7 +61,9 @@ def test_switching_a_backend(world):
 
 def test_endpoints_may_be_asked_for_before_the_cluster_is_acknowledged(world):
     client = running(world)
-    world.publish({"C": ([cluster("new", endpoints="e")], []), "E": ([res("e")], []), "SR": ([res("host", "new")], [])})
+    world.publish(
+        {"C": ([cluster("new", endpoints="e")], []), "E": ([pods("e")], []), "SR": ([res("host", "new")], [])}
+    )
     client.ask("E", "e")
     assert client.heard() == ["C+new", "E+e"]
     client.ack("E")
@@ -78,7 +80,9 @@ def test_a_cluster_without_endpoints_by_eds_is_ready_when_acknowledged(world):
 
 def test_routes_do_not_wait_for_ever(world):
     client = running(world)
-    world.publish({"C": ([cluster("new", endpoints="e")], []), "E": ([res("e")], []), "SR": ([res("host", "new")], [])})
+    world.publish(
+        {"C": ([cluster("new", endpoints="e")], []), "E": ([pods("e")], []), "SR": ([res("host", "new")], [])}
+    )
     client.ack("C")
     assert client.heard() == ["C+new"]
     world.pass_time(4.9)
@@ -90,7 +94,7 @@ def test_routes_do_not_wait_for_ever(world):
 def test_a_health_check_is_given_its_time(world):
     client = running(world)
     world.publish(
-        {"C": ([cluster("new", endpoints="e")], []), "E": ([res("e")], []), "SR": ([res("host", "new")], [])},
+        {"C": ([cluster("new", endpoints="e")], []), "E": ([pods("e")], []), "SR": ([res("host", "new")], [])},
         holds={"new": 2.0},
     )
     client.ack("C")
@@ -101,6 +105,45 @@ def test_a_health_check_is_given_its_time(world):
     assert client.heard() == []
     world.pass_time(0.2)
     assert client.heard() == ["SR+host"]
+
+
+def test_endpoints_may_become_known_later_than_what_uses_them(world):
+    client = running(world)
+    world.publish(
+        {"C": ([cluster("new", endpoints="e")], []), "E": ([none("e")], []), "SR": ([res("host", "new")], [])}
+    )
+    client.ack("C")
+    client.ask("E", "e")
+    client.ack("E")
+    assert client.heard() == ["C+new", "E+e"]
+    world.publish({"E": ([pods("e")], [])})
+    assert client.heard() == ["E+e"]
+    client.ack("E")
+    assert client.heard() == ["SR+host"]
+
+
+def test_endpoints_that_are_none_are_taken_at_their_word_soon(world):
+    client = running(world)
+    world.publish(
+        {"C": ([cluster("new", endpoints="e")], []), "E": ([none("e")], []), "SR": ([res("host", "new")], [])}
+    )
+    client.ack("C")
+    client.ask("E", "e")
+    client.ack("E")
+    world.pass_time(0.05)
+    assert client.heard() == ["C+new", "E+e"]
+    world.pass_time(0.06)
+    assert client.heard() == ["SR+host"]
+
+
+def test_a_first_load_does_not_wait_for_endpoints(world):
+    world.publish(
+        {"C": ([cluster("new", endpoints="e")], []), "E": ([none("e")], []), "SR": ([res("host", "new")], [])}
+    )
+    client = world.client()
+    for kind, names in (("C", ()), ("E", ("e",)), ("SR", ())):
+        client.ask(kind, *names)
+    assert client.settle() == ["C+new", "E+e", "SR+host"]
 
 
 def test_what_a_health_check_takes_is_known_of_clusters_that_are_there(world):
@@ -115,7 +158,7 @@ def test_what_does_not_use_the_new_cluster_does_not_wait(world):
     client = running(world)
     world.publish({"C": ([cluster("slow", endpoints="e")], []), "SR": ([res("other", "slow")], [])})
     world.publish({"SR": ([res("host", "uses old, edited")], [])})
-    world.publish({"E": ([res("e-old", "moved")], [])})
+    world.publish({"E": ([pods("e-old", "moved")], [])})
     assert client.heard() == ["C+slow", "SR+host", "E+e-old"]
 
 
@@ -129,6 +172,7 @@ def test_a_change_set_is_released_together(world):
     client.ask("E", "e")
     assert client.heard() == ["E-e"]
     client.ack("E")
+    world.pass_time(0.2)  # endpoints that are none may still come
     assert client.heard() == ["SR+a/host,b/host-host"]
 
 
@@ -164,7 +208,7 @@ def test_a_new_cluster_that_shares_endpoints_is_not_asked_for(world):
 
 def test_endpoints_acknowledged_for_an_earlier_response_do_not_count(world):
     client = running(world)
-    world.publish({"E": ([res("e-old", "2")], [])})
+    world.publish({"E": ([pods("e-old", "2")], [])})
     assert client.heard() == ["E+e-old"]
     world.publish({"C": ([cluster("twin", endpoints="e-old")], []), "SR": ([res("host", "twin")], [])})
     assert client.heard() == ["C+twin"]
@@ -280,7 +324,7 @@ def checked(world: World, *clients) -> None:
     world.publish(
         {
             "C": ([cluster("slow", endpoints="e-slow"), cluster("new", endpoints="e-new")], []),
-            "E": ([res("e-slow"), res("e-new")], []),
+            "E": ([pods("e-slow"), pods("e-new")], []),
             "SR": (
                 [res("a/checked", "slow"), res("b/checked", "421"), res("a/other", "new"), res("a/edited")],
                 ["host"],

@@ -3,13 +3,16 @@
 A new cluster is warming in Envoy until its endpoints have come, and a route to it answers 503 until then (envoy.md §3).
 So in each change set a host has a gate: the new clusters that its scopes and routes mention. A cluster is ready when
 Envoy has acknowledged its endpoints (or the cluster itself, if it has none by EDS), a hinted health check has had its
-time, or the limit has passed.
+time, or the limit has passed. Endpoints that are none are given a moment to come, as a watch of EndpointSlices may be
+some milliseconds behind that of HTTPProxies; after it they are taken at their word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import inf
+
+from contour.xds import wire
 
 # Clusters times resources above which all wait for a cluster rather than look which ones mention it.
 _SEARCHES = 20_000
@@ -25,10 +28,12 @@ def host_of(name: str) -> str:
 
 
 class _Warming:
-    __slots__ = ("deadline", "endpoints", "gates", "hold", "nonce", "search", "sent")
+    __slots__ = ("deadline", "empty", "endpoints", "gates", "hold", "lag", "nonce", "search", "sent")
 
-    def __init__(self, name: str, hold: float, deadline: float) -> None:
+    def __init__(self, name: str, hold: float, lag: float, deadline: float) -> None:
         self.hold = hold
+        self.lag = lag
+        self.empty = False  # the assignment that was sent has no endpoints
         self.search = name.encode()
         self.sent = False
         self.endpoints: str | None = None  # of the version that was sent
@@ -45,10 +50,12 @@ class Barrier:
         self._gates: dict[int, dict[str | None, set[str]]] = {}  # by change set and host
         self.deadline = inf  # not later than the next thing that `expire` would do
 
-    def expect(self, name: str, hold: float, now: float) -> None:
-        """A cluster that the client does not have is about to be sent, or is on its way."""
+    def expect(self, name: str, hold: float, lag: float, now: float) -> None:
+        """A cluster that the client does not have is about to be sent, or is on its way. It is not ready before `hold`
+        seconds have passed since its endpoints came, or `lag` if they were none.
+        """
         if name not in self.warming:
-            self.warming[name] = _Warming(name, hold, now + self._limit)
+            self.warming[name] = _Warming(name, hold, lag, now + self._limit)
             self.deadline = min(self.deadline, now + self._limit)
 
     def drop(self, name: str) -> None:
@@ -103,10 +110,11 @@ class Barrier:
             if item is not None and item.sent and item.endpoints is None:
                 self._ready(name, item, now)
 
-    def endpoints_sent(self, names: Iterable[str], nonce: str) -> None:
-        for endpoints in names:
+    def endpoints_sent(self, assignments: Mapping[str, bytes], nonce: str) -> None:
+        for endpoints, body in assignments.items():
             for name in self._by_endpoints.get(endpoints, ()):
                 self.warming[name].nonce = nonce
+                self.warming[name].empty = not wire.has_endpoints(body)
 
     def endpoints_acknowledged(self, names: Iterable[str], nonce: str, now: float) -> None:
         for endpoints in names:
@@ -121,12 +129,13 @@ class Barrier:
         self.deadline = min((w.deadline for w in self.warming.values()), default=inf)
 
     def _ready(self, name: str, item: _Warming, now: float) -> None:
-        if item.hold <= 0:
+        hold = max(item.hold, item.lag if item.empty else 0.0)
+        if hold <= 0:
             self.drop(name)
             return
         # Without a healthy endpoint the first requests would be answered 503 (envoy.md §2, Ordering and refusals).
         item.nonce = ""
-        item.deadline = now + min(item.hold, self._limit)
+        item.deadline = now + min(hold, self._limit)
         self.deadline = min(self.deadline, item.deadline)
 
     def _wait(self, sequence: int, host: str | None, clusters: set[str]) -> None:

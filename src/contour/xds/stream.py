@@ -70,6 +70,7 @@ class Timing(msgspec.Struct, frozen=True, gc=False):
     """Limits in seconds."""
 
     warm: float = 5.0  # for a new cluster's endpoints to be acknowledged
+    lag: float = 0.1  # that the endpoints of a new cluster may become known later than what uses it
     linger: float = 5.0  # that removed clusters stay where streams cannot be ordered
     answer: float = 30.0  # for a delta response to be acknowledged at all, before the next one is sent
     retry: float = 10.0  # until what was refused for a passing reason, such as a taken port, is sent again
@@ -221,8 +222,11 @@ class Stream:
         if clusters.has(name):
             return
         if name in clusters.due:
-            # Where nothing is served that could break, nothing waits for a health check, which may never pass.
-            self._barrier.expect(name, self.snapshot.health_holds.get(name, 0.0) if self._serves() else 0.0, now)
+            # Where nothing is served that could break, nothing waits for a health check, which may never pass, or for
+            # endpoints, which may never come.
+            serves = self._serves()
+            hold = self.snapshot.health_holds.get(name, 0.0) if serves else 0.0
+            self._barrier.expect(name, hold, self._timing.lag if serves else 0.0, now)
         elif not clusters.being_sent(name):
             self._barrier.drop(name)
 
@@ -258,7 +262,8 @@ class Stream:
         if type_url == CLUSTER:
             self._clusters_sent(flight, now)
         elif type_url == ENDPOINTS:
-            self._barrier.endpoints_sent((*flight.present, *flight.removed), flight.nonce)
+            bodies = {name: entry.body for name, entry in flight.present.items()}
+            self._barrier.endpoints_sent(bodies | dict.fromkeys(flight.removed, b""), flight.nonce)
 
     def _clusters_sent(self, flight: Flight, now: float) -> None:
         """After a cluster is changed Envoy waits for its endpoints again, without asking for them (envoy.md §3)."""

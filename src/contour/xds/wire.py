@@ -127,3 +127,11 @@ def endpoints_of(cluster_name: str, body: bytes) -> str | None:
         if number == _EDS_SERVICE_NAME and isinstance(value, bytes):
             return value.decode()
     return cluster_name  # no service_name: Envoy asks by the cluster's own name
+
+
+_ASSIGNMENT_ENDPOINTS = 2
+
+
+def has_endpoints(assignment: bytes) -> bool:
+    """Whether a ClusterLoadAssignment has any."""
+    return any(number == _ASSIGNMENT_ENDPOINTS for number, _ in fields(assignment))
