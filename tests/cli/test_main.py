@@ -92,8 +92,11 @@ def test_help_lists_flags_in_alphabetical_order(name: str) -> None:
 
 
 def test_version_is_quick() -> None:
-    """The goal is 0.2 s. Processor time, because other tests run beside this one."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    contour("version")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime <= 0.2
+    """The goal is 0.2 s. Processor time, and the least of three, because other tests run beside this one."""
+    times = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        contour("version")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(times) <= 0.2

@@ -30,8 +30,8 @@ def test_response_timeout(world: World, name: str) -> None:
     world.service("shop/web")
     site(world, {name: "100ms"})
     start = time.monotonic()
-    assert world.get("site.test", "/slow/1000").status == 504
-    assert 0.09 < time.monotonic() - start < 0.9
+    assert world.get("site.test", "/slow/5000").status == 504
+    assert 0.09 < time.monotonic() - start < 4
     site(world, {name: "infinity"})
     assert world.get("site.test", "/slow/300").status == 200
 
@@ -59,7 +59,7 @@ def test_retries(world: World, annotations: dict[str, str], failures: int, statu
 def test_time_for_each_try(world: World) -> None:
     backend = world.service("shop/web")
     site(world, {f"{P}retry-on": "5xx", f"{P}per-try-timeout": "100ms"})
-    backend.planned.append("/slow/1000")
+    backend.planned.append("/slow/5000")
     assert (world.get("site.test").status, len(backend.seen)) == (200, 2)
 
 

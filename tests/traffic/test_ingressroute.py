@@ -113,8 +113,8 @@ def test_what_a_route_says(world: World) -> None:
     with Http1(connect(world.http)) as client:
         assert client.websocket("site.test", "/").status == 403
     start = time.monotonic()
-    assert world.get("site.test", "/slow/1000").status == 504
-    assert time.monotonic() - start < 0.9
+    assert world.get("site.test", "/slow/5000").status == 504
+    assert time.monotonic() - start < 4
     before = len(backend.seen)
     assert world.get("site.test", "/status/503").status == 503
     assert len(backend.seen) - before == 3

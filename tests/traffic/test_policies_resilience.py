@@ -31,8 +31,8 @@ def test_response_timeout(world: World) -> None:
     world.service("shop/web")
     site(world, "timeoutPolicy: {response: 100ms}")
     start = time.monotonic()
-    assert world.get("site.test", "/slow/1000").status == 504
-    assert 0.09 < time.monotonic() - start < 0.9
+    assert world.get("site.test", "/slow/5000").status == 504
+    assert 0.09 < time.monotonic() - start < 4
     assert world.get("site.test", "/slow/1").status == 200
 
 
@@ -46,7 +46,7 @@ def test_no_response_timeout(world: World, limit: str) -> None:
 def test_idle_timeout_of_the_stream(world: World) -> None:
     world.service("shop/web")
     site(world, "timeoutPolicy: {idle: 100ms, response: infinity}")
-    assert world.get("site.test", "/slow/1000").status == 504
+    assert world.get("site.test", "/slow/5000").status == 504
     assert world.get("site.test", "/slow/1").status == 200
 
 
