@@ -75,15 +75,19 @@ def test_a_health_check_that_fails_makes_no_other_host_wait(backend: Backend) ->
             assert clients.get(live.http, "worse.test").status == 404  # which does wait
 
 
-def test_a_backend_whose_endpoints_become_known_after_its_route(backend: Backend) -> None:
+@pytest.mark.parametrize("late", ["EndpointSlice", "Service"])
+def test_a_backend_that_becomes_known_after_its_route(backend: Backend, late: str) -> None:
     with Live(*web(backend), root("a", "a.test")) as live, Http1(connect(live.http)) as held:
         until(lambda: held.get("a.test").status == 200)
         for turn in range(30):
             name = f"new{turn}"
+            first, last = service(name), endpoints(name, backend.port)
+            if late == "Service":
+                first, last = last, first
             start = time.monotonic()
-            live.apply(service(name), root("a", "a.test", routes=[to(name)]))
+            live.apply(first, root("a", "a.test", routes=[to(name)]))
             statuses = {held.get("a.test").status for _ in range(10)}
-            live.apply(endpoints(name, backend.port))
+            live.apply(last)
             if time.monotonic() - start < 0.08:  # else this machine was too busy for the time that they are given
                 break
         while not any(live.envoy.stats(f"^cluster.shop_{name}_80.upstream_rq_total$").values()):

@@ -47,13 +47,16 @@ class World:
         self.now = 100.0
 
     def publish(
-        self, changes: dict[str, tuple[list[Resource], list[str]]], holds: dict[str, float] | None = None
+        self,
+        changes: dict[str, tuple[list[Resource], list[str]]],
+        holds: dict[str, float] | None = None,
+        backends: dict[str, bool] | None = None,
     ) -> None:
         touched = self.snapshot.publish(
             {LONG[t]: ({r.name: r for r in present}, set(removed)) for t, (present, removed) in changes.items()}, holds
         )
         for client in self.clients:
-            client.feed(Published(touched))
+            client.feed(Published(touched, backends or {}))
 
     def client(self, **options) -> Client:
         client = Client(self, **options)

@@ -151,8 +151,9 @@ class Agreement(RuleBasedStateMachine):
             max_size=6,
         ),
         removals=st.lists(st.tuples(st.sampled_from(TYPES), st.sampled_from(NAMES)), max_size=4),
+        backends=st.dictionaries(st.sampled_from(NAMES), st.booleans(), max_size=2),
     )
-    def publish(self, changes, removals):
+    def publish(self, changes, removals, backends):
         present: dict[TypeUrl, dict[str, Resource]] = {kind: {} for kind in TYPES}
         removed: dict[TypeUrl, set[str]] = {kind: set() for kind in TYPES}
         for kind, name, content, uses in changes:
@@ -166,7 +167,7 @@ class Agreement(RuleBasedStateMachine):
                 self.told[kind].pop(name, None)
         touched = self.snapshot.publish({kind: (present[kind], removed[kind]) for kind in TYPES})
         for client in self.clients:
-            client.feed(Published(touched))
+            client.feed(Published(touched, backends))
 
     @rule(kind=st.sampled_from(TYPES), names=st.sets(st.sampled_from(NAMES), min_size=1))
     def subscribe(self, kind, names):

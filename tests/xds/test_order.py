@@ -136,6 +136,34 @@ def test_endpoints_that_are_none_are_taken_at_their_word_soon(world):
     assert client.heard() == ["SR+host"]
 
 
+def test_a_backend_may_become_known_later_than_what_uses_it(world):
+    client = running(world)
+    world.publish({"SR": ([res("group/host", "503")], [])}, backends={"host": False})
+    world.publish({"SR": ([res("group/host", "503, edited"), res("group/other", "uses old")], [])})
+    assert client.heard() == ["SR+group/other"]  # which did not lose any
+    client.ack("SR")
+    world.publish({"SR": ([res("group/host", "uses old")], [])}, backends={"host": True})
+    assert client.heard() == ["SR+group/host"]
+
+
+def test_a_backend_that_is_missing_is_missing_soon(world):
+    client = running(world)
+    world.publish({"SR": ([res("b/host", "503")], ["host"]), "C": ([], ["old"])}, backends={"host": False})
+    world.pass_time(0.09)
+    assert client.heard() == []  # the old scope and its cluster serve on
+    world.pass_time(0.02)
+    assert client.settle() == ["SR+b/host-host", "C-old"]
+    world.publish({"SR": ([res("b/host", "503, edited")], [])})
+    assert client.heard() == ["SR+b/host"]  # it was lost before
+
+
+def test_a_first_load_does_not_wait_for_backends(world):
+    client = world.client()
+    client.ask("SR")
+    world.publish({"SR": ([res("host", "503")], [])}, backends={"host": False})
+    assert client.heard() == ["SR+host"]
+
+
 def test_a_first_load_does_not_wait_for_endpoints(world):
     world.publish(
         {"C": ([cluster("new", endpoints="e")], []), "E": ([none("e")], []), "SR": ([res("host", "new")], [])}

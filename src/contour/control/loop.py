@@ -16,7 +16,8 @@ from contour.api.meta import Object, ObjectRef, Ref
 from contour.control.blame import blamed
 from contour.control.durations import Durations
 from contour.control.pipeline import Pipeline, ShapeName
-from contour.dag.graph import Cluster
+from contour.dag.graph import Cluster, DirectResponse, Host, Route
+from contour.dag.routes import NO_BACKEND
 from contour.envoy import names
 from contour.envoy.resource import LISTENER, Resource, TypeUrl
 from contour.reactive import ChangeSet
@@ -81,6 +82,7 @@ class Loop:
         self._told: dict[ObjectRef, dict[_Name, str]] = {}
         self._failures: dict[str, str] = {}  # what could not be done in the last step, and why; as reported
         self._behind = False  # a commit was not published
+        self._lacking: set[str] = set()  # hosts of which a route has no backend
         for shape in ("scoped",):
             self._open(shape)
 
@@ -163,14 +165,14 @@ class Loop:
             self._report(f"{key.kind} {key.namespace}/{key.name} is left as it was: {_text(error)}")
 
     def _publish(self, changes: ChangeSet) -> None:
-        holds = self._health_holds(changes)
+        holds, backends = self._health_holds(changes), self._backends(changes)
         for shape, hub in self.hubs.items():
             # Envoys can do without a host, but one that comes with a configuration would lose a listener that is missing.
             if not hub.ready and not changes.failures.keys() <= {self.pipeline.graph.hosts}:
                 continue
             publication, withheld = self._publication(shape, hub, changes)
             if publication or withheld or not hub.ready:
-                hub.publish(publication, holds, withheld)
+                hub.publish(publication, holds, withheld, backends)
                 self._forgive(shape, hub, publication)
 
     def _report_failures(self, failures: dict[str, str]) -> None:
@@ -208,6 +210,16 @@ class Loop:
                 if cluster.health_check is not None:
                     holds[names.upstream(cluster)] = holds[names.scoped_upstream(cluster)] = _first_check(cluster)
         return holds
+
+    def _backends(self, changes: ChangeSet) -> dict[str, bool]:
+        """Hosts of which a route has lost its last backend (False), and those whose routes all have one again (True)."""
+        hosts = changes[self.pipeline.graph.hosts]
+        lacking = {name for name, host in hosts.set.items() if _lacks_backend(host)}
+        found = self._lacking & ((hosts.set.keys() - lacking) | hosts.removed)
+        lost = lacking - self._lacking
+        self._lacking |= lost
+        self._lacking -= found
+        return dict.fromkeys(lost, False) | dict.fromkeys(found, True)
 
     # --- what Envoy says ------------------------------------------------------------------------------------------
 
@@ -270,6 +282,16 @@ def _failures(changes: ChangeSet) -> dict[str, str]:
 def _text(error: Exception) -> str:
     """With the notes, which say what was being computed."""
     return ", ".join((f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())))
+
+
+def _lacks_backend(host: Host) -> bool:
+    virtual_hosts = (one for one in (host.http, host.https) if one is not None)
+    return any(_no_backend(route) for one in virtual_hosts for route in one.routes)
+
+
+def _no_backend(route: Route) -> bool:
+    action = route.action
+    return isinstance(action, DirectResponse) and action.status == NO_BACKEND.status and not action.body
 
 
 def _first_check(cluster: Cluster) -> float:

@@ -3,8 +3,11 @@
 A new cluster is warming in Envoy until its endpoints have come, and a route to it answers 503 until then (envoy.md §3).
 So in each change set a host has a gate: the new clusters that its scopes and routes mention. A cluster is ready when
 Envoy has acknowledged its endpoints (or the cluster itself, if it has none by EDS), a hinted health check has had its
-time, or the limit has passed. Endpoints that are none are given a moment to come, as a watch of EndpointSlices may be
-some milliseconds behind that of HTTPProxies; after it they are taken at their word.
+time, or the limit has passed.
+
+Each kind of object comes on a watch of its own, and that of Services or EndpointSlices may be some milliseconds behind
+that of HTTPProxies. So endpoints that are none, and a host of which a route has lost its backend, are given a moment;
+after it they are taken at their word.
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ class Barrier:
         self.warming: dict[str, _Warming] = {}
         self._by_endpoints: dict[str, set[str]] = {}
         self._gates: dict[int, dict[str | None, set[str]]] = {}  # by change set and host
+        self._lacking: dict[str, float] = {}  # hosts without a backend, and how long that may be a delay
         self.deadline = inf  # not later than the next thing that `expire` would do
 
     def expect(self, name: str, hold: float, lag: float, now: float) -> None:
@@ -71,6 +75,14 @@ class Barrier:
                 if not gates:
                     del self._gates[sequence]
 
+    def lack(self, host: str, until: float) -> None:
+        """Of this host nothing is sent before that time, unless it is `found`."""
+        self._lacking[host] = until
+        self.deadline = min(self.deadline, until)
+
+    def found(self, host: str) -> None:
+        self._lacking.pop(host, None)
+
     def close(self, sequence: int, bodies: Mapping[str | None, list[bytes]]) -> None:
         """Gate the hosts of a change set by the warming clusters that occur in the bytes of their resources; what is
         under `ALL` gates all.
@@ -88,6 +100,8 @@ class Barrier:
 
     def open(self, sequence: int, host: str | None = None) -> bool:
         """Whether a host of a change set waits for nothing; without a host: whether nothing in it does."""
+        if host in self._lacking if host is not None else self._lacking:
+            return False
         gates = self._gates.get(sequence)
         return gates is None or not (host is None or host in gates or ALL in gates)
 
@@ -126,7 +140,9 @@ class Barrier:
     def expire(self, now: float) -> None:
         for name in [n for n, w in self.warming.items() if w.deadline <= now]:
             self.drop(name)
-        self.deadline = min((w.deadline for w in self.warming.values()), default=inf)
+        for host in [h for h, until in self._lacking.items() if until <= now]:
+            del self._lacking[host]
+        self.deadline = min((*(w.deadline for w in self.warming.values()), *self._lacking.values()), default=inf)
 
     def _ready(self, name: str, item: _Warming, now: float) -> None:
         hold = max(item.hold, item.lag if item.empty else 0.0)

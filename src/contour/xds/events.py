@@ -31,9 +31,12 @@ class StateRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 class Published(msgspec.Struct, frozen=True, gc=False):
-    """The snapshot has changed under these names."""
+    """The snapshot has changed under these names. `backends`: hosts of which a route lost its last backend (False), and
+    hosts whose routes all have one again (True).
+    """
 
     names: Mapping[TypeUrl, Collection[str]]
+    backends: Mapping[str, bool] = {}
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):

@@ -61,17 +61,19 @@ class Hub:
         changes: Changes,
         health_holds: Mapping[str, float] | None = None,
         withheld: Iterable[tuple[TypeUrl, str]] = (),
+        backends: Mapping[str, bool] | None = None,
     ) -> None:
         """Make these the current resources: per type, those that are new or changed, and names that are gone.
 
         `health_holds`: seconds that a cluster of this change set, if it is new to an Envoy, needs after its endpoints
         have arrived, because an active health check has to pass first. `withheld`: resources that Envoys go on with as
-        they have them, because what they are to be now would be refused.
+        they have them, because what they are to be now would be refused. `backends`: hosts of which a route has lost its
+        last backend (False), which may be a matter of milliseconds; and those that have all again (True).
         """
         begins = not self.snapshot.ready
         touched = self.snapshot.publish(changes, health_holds, withheld)
         if touched or begins:
-            event = Published(touched)
+            event = Published(touched, backends or {})
             for session in tuple(self.sessions):
                 session.feed(event)
         if self._on_refused is not None:

@@ -70,7 +70,7 @@ class Timing(msgspec.Struct, frozen=True, gc=False):
     """Limits in seconds."""
 
     warm: float = 5.0  # for a new cluster's endpoints to be acknowledged
-    lag: float = 0.1  # that the endpoints of a new cluster may become known later than what uses it
+    lag: float = 0.1  # that a Service or its endpoints may become known later than what uses them
     linger: float = 5.0  # that removed clusters stay where streams cannot be ordered
     answer: float = 30.0  # for a delta response to be acknowledged at all, before the next one is sent
     retry: float = 10.0  # until what was refused for a passing reason, such as a taken port, is sent again
@@ -113,8 +113,9 @@ class Stream:
         match event:
             case DeltaRequest() | StateRequest():
                 commands += self._request(event, now)
-            case Published(names):
+            case Published(names, backends):
                 self._published(names, now)
+                self._missed(backends, now)
             case Tick():
                 self._barrier.expire(now)
                 for channel in self.channels.values():
@@ -196,6 +197,15 @@ class Stream:
             if type_url in self.channels:
                 self.channels[type_url].touch(touched, mark)
         self._gate(names, mark)
+
+    def _missed(self, backends: Mapping[str, bool], now: float) -> None:
+        if not self._ordered:
+            return
+        for host, known in backends.items():
+            if known:
+                self._barrier.found(host)
+            elif self._serves():
+                self._barrier.lack(host, now + self._timing.lag)
 
     def _gate(self, names: Mapping[TypeUrl, Collection[str]], mark: Mark) -> None:
         if not self._ordered:
