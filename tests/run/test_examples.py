@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +81,13 @@ def test_the_ports_of_the_quickstart_are_those_of_the_demo() -> None:
 
 @pytest.mark.traffic
 def test_the_demo_passes() -> None:
-    """Also beside another program on the usual ports."""
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            taken.bind(("0.0.0.0", 8080))
-            taken.listen()
-        except OSError:
-            pass  # somebody else has it: as good
+    """Beside another program on the usual ports, which no other test can take meanwhile then."""
+    with ExitStack() as taken:
+        for port in (8080, 8443):
+            one = taken.enter_context(socket.socket())
+            with suppress(OSError):  # somebody else has it: as good
+                one.bind(("0.0.0.0", port))
+                one.listen()
         done = subprocess.run(
             [sys.executable, "-m", "contour.testing.demo", "--once"],
             capture_output=True,
