@@ -36,6 +36,22 @@ def running(world: World, **options):
     return client
 
 
+def switched(assignment):
+    """The host uses a new cluster; the old one stays."""
+    return {
+        "C": ([cluster("new", endpoints=assignment.name)], []),
+        "E": ([assignment], []),
+        "SR": ([res("host", "new")], []),
+    }
+
+
+def published_without_endpoints(world, client):
+    world.publish(switched(none("e")))
+    client.ack("C")
+    client.ask("E", "e")
+    client.ack("E")
+
+
 def test_switching_a_backend(world):
     client = running(world)
     world.publish(
@@ -61,9 +77,7 @@ def test_switching_a_backend(world):
 
 def test_endpoints_may_be_asked_for_before_the_cluster_is_acknowledged(world):
     client = running(world)
-    world.publish(
-        {"C": ([cluster("new", endpoints="e")], []), "E": ([pods("e")], []), "SR": ([res("host", "new")], [])}
-    )
+    world.publish(switched(pods("e")))
     client.ask("E", "e")
     assert client.heard() == ["C+new", "E+e"]
     client.ack("E")
@@ -80,9 +94,7 @@ def test_a_cluster_without_endpoints_by_eds_is_ready_when_acknowledged(world):
 
 def test_routes_do_not_wait_for_ever(world):
     client = running(world)
-    world.publish(
-        {"C": ([cluster("new", endpoints="e")], []), "E": ([pods("e")], []), "SR": ([res("host", "new")], [])}
-    )
+    world.publish(switched(pods("e")))
     client.ack("C")
     assert client.heard() == ["C+new"]
     world.pass_time(4.9)
@@ -93,10 +105,7 @@ def test_routes_do_not_wait_for_ever(world):
 
 def test_a_health_check_is_given_its_time(world):
     client = running(world)
-    world.publish(
-        {"C": ([cluster("new", endpoints="e")], []), "E": ([pods("e")], []), "SR": ([res("host", "new")], [])},
-        holds={"new": 2.0},
-    )
+    world.publish(switched(pods("e")), holds={"new": 2.0})
     client.ack("C")
     client.ask("E", "e")
     client.ack("E")
@@ -109,12 +118,7 @@ def test_a_health_check_is_given_its_time(world):
 
 def test_endpoints_may_become_known_later_than_what_uses_them(world):
     client = running(world)
-    world.publish(
-        {"C": ([cluster("new", endpoints="e")], []), "E": ([none("e")], []), "SR": ([res("host", "new")], [])}
-    )
-    client.ack("C")
-    client.ask("E", "e")
-    client.ack("E")
+    published_without_endpoints(world, client)
     assert client.heard() == ["C+new", "E+e"]
     world.publish({"E": ([pods("e")], [])})
     assert client.heard() == ["E+e"]
@@ -124,12 +128,7 @@ def test_endpoints_may_become_known_later_than_what_uses_them(world):
 
 def test_endpoints_that_are_none_are_taken_at_their_word_soon(world):
     client = running(world)
-    world.publish(
-        {"C": ([cluster("new", endpoints="e")], []), "E": ([none("e")], []), "SR": ([res("host", "new")], [])}
-    )
-    client.ack("C")
-    client.ask("E", "e")
-    client.ack("E")
+    published_without_endpoints(world, client)
     world.pass_time(0.05)
     assert client.heard() == ["C+new", "E+e"]
     world.pass_time(0.06)
@@ -165,9 +164,7 @@ def test_a_first_load_does_not_wait_for_backends(world):
 
 
 def test_a_first_load_does_not_wait_for_endpoints(world):
-    world.publish(
-        {"C": ([cluster("new", endpoints="e")], []), "E": ([none("e")], []), "SR": ([res("host", "new")], [])}
-    )
+    world.publish(switched(none("e")))
     client = world.client()
     for kind, names in (("C", ()), ("E", ("e",)), ("SR", ())):
         client.ask(kind, *names)
