@@ -16,6 +16,7 @@ from contour.api.meta import Ref
 from contour.control import ports
 from contour.control.directory import run_directory
 from contour.control.display import Display, display
+from contour.control.garbage import survivors_frozen
 from contour.control.loop import Loop
 from contour.control.pipeline import Pipeline
 from contour.control.settings import Settings, extension_missing
@@ -54,7 +55,7 @@ async def run(options: Options) -> None:
     check(options.folder)
     binary = find_envoy(options.envoy)
     sys.setswitchinterval(_SWITCH_INTERVAL)
-    with signals() as stop, run_directory() as directory:
+    with signals() as stop, run_directory() as directory, survivors_frozen():
         settings = _settings(options, directory)
         envoy = settings.envoy
         ports.check(

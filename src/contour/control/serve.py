@@ -12,6 +12,7 @@ import msgspec
 
 from contour.api.meta import Object, ObjectRef, Ref
 from contour.control import ports
+from contour.control.garbage import survivors_frozen
 from contour.control.health import Pages
 from contour.control.loop import Loop
 from contour.control.metrics import Metrics
@@ -52,7 +53,7 @@ async def serve(options: Options, log: Logger) -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL)
     settings = options.settings
     try:
-        with signals() as stop:
+        with signals() as stop, survivors_frozen():
             credentials = _credentials(settings, log)
             client = _client(settings)
             try:
